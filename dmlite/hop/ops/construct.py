@@ -1,0 +1,9 @@
+"""Operator rows: construct."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from dmlite.hop.ops.row import Op
+
+ROWS: Final[tuple[Op, ...]] = ()
