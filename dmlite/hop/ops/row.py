@@ -98,11 +98,11 @@ class Op:
 
 def _split(text: str) -> list[str]:
     """Split at commas outside of quotes."""
-    return [p.strip() for p in re.findall(r"""(?:"[^"]*"|[^,])+""", text) if p.strip()]
+    return [p.strip(" ") for p in re.findall(r"""(?:"[^"]*"|[^,])+""", text) if p.strip(" ")]
 
 
 def _parameter(text: str) -> Parameter:
-    match = re.fullmatch(r"(\*?)([\w.]+)\s*:\s*([A-Z|]+)(?:\s*=\s*(.+))?", text)
+    match = re.fullmatch(r"(\*?)([\w.]+)\s*:\s*([A-Z|]+)(?:\s*=\s*(.+))?", text, re.DOTALL)
     if match is None:
         raise ValueError(f"bad parameter declaration {text!r}")
     star, name, kinds, default = match.groups()

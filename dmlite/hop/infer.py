@@ -1,0 +1,111 @@
+"""Facts about nodes, from the facts of their operands and the rules in the operator table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from dmlite.hop.facts import UNKNOWN, Fact, constant, matrix, scalar
+from dmlite.hop.linear import difference
+from dmlite.hop.node import HOLE, LITERAL, LIVE_IN, PICK, Hop
+from dmlite.hop.ops import BY_NAME
+from dmlite.hop.ops.row import Op, Size
+
+_SCALARS = {"D": "double", "I": "int", "B": "boolean", "T": "string"}
+
+
+class FactTable:
+    """What is known about each node of one block, given the facts of its live-in variables."""
+
+    def __init__(self, live_in: Mapping[str, Fact]):
+        self._live_in = live_in
+        self._known: dict[Hop, Fact] = {}
+
+    def __getitem__(self, hop: Hop) -> Fact:
+        fact = self._known.get(hop)
+        if fact is None:
+            stack = [hop]
+            while stack:
+                node = stack[-1]
+                missing = [a for a in node.args if a not in self._known]
+                if missing:
+                    stack.extend(missing)
+                else:
+                    stack.pop()
+                    if node not in self._known:
+                        self._known[node] = self._infer(node)
+            fact = self._known[hop]
+        return fact
+
+    def known(self, hop: Hop, fact: Fact) -> None:
+        """Record a fact that was established elsewhere (a file header, a declared type)."""
+        self._known[hop] = fact
+
+    def _infer(self, hop: Hop) -> Fact:
+        """Raises ShapeError when the operands can never fit."""
+        if hop.op == LITERAL:
+            return Fact("literals", value=hop.value) if isinstance(hop.value, tuple) else UNKNOWN if hop.value is None else constant(hop.value)
+        if hop.op in (LIVE_IN, HOLE):
+            return self._live_in.get(hop.value, UNKNOWN)
+        if hop.op == PICK:
+            return self._pick(hop)
+        row = BY_NAME[hop.op]
+        facts = [self[a] for a in hop.args]
+        if hop.op == "index":
+            return self._index(hop, facts)
+        return result_fact(row, facts, 0) if len(row.results) == 1 else UNKNOWN
+
+    def _pick(self, hop: Hop) -> Fact:
+        source = hop.args[0]
+        row = BY_NAME[source.op]
+        return result_fact(row, [self[a] for a in source.args], hop.value)
+
+    def _index(self, hop: Hop, facts: list[Fact]) -> Fact:
+        x = facts[0]
+        if x.kind != "matrix":
+            return x if x.kind == "list" else UNKNOWN
+        row = BY_NAME["index"]
+        rows, cols = row.size(*facts) if row.size else (None, None)
+        rows = self._width(hop.args[1], hop.args[2], x.rows) if rows is None else rows
+        cols = self._width(hop.args[3], hop.args[4], x.cols) if cols is None else cols
+        return matrix(rows, cols, x.nnz)
+
+    def _width(self, low: Hop, high: Hop, whole: int | None) -> int | None:
+        """Cells selected along one dimension, by algebra on the bounds."""
+        if low.is_literal and low.value is None:
+            return whole
+        if high.is_literal and high.value is None:
+            return 1
+        gap = difference(high, low, self.__getitem__)
+        return None if gap is None or gap < 0 else gap + 1
+
+
+def result_fact(row: Op, facts: list[Fact], which: int) -> Fact:
+    """The fact of result number `which` of an operator over operands with `facts`."""
+    returns = row.results[which] if which < len(row.results) else "A"
+    if returns in _SCALARS:
+        return scalar(_SCALARS[returns])
+    if returns == "L":
+        return Fact("list")
+    if returns == "M":
+        return _matrix_fact(row, facts, which)
+    if returns == "cell":
+        if any(f.is_matrix for f in facts):
+            return _matrix_fact(row, facts, which)
+        if all(f.is_scalar for f in facts):
+            return scalar(row.vtype(*facts) if row.vtype else None)
+    return UNKNOWN
+
+
+def _matrix_fact(row: Op, facts: list[Fact], which: int) -> Fact:
+    size: Size | list[Size] = row.size(*facts) if row.size else (None, None)
+    rows, cols = size[which] if isinstance(size, list) else size  # type: ignore[misc]
+    nnz = row.nnz(*facts) if row.nnz and which == 0 else None
+    return matrix(_dim(rows), _dim(cols), nnz)
+
+
+def _dim(size: float | int | None) -> int | None:
+    """A dimension as a whole number; negative or infinite ones are left for the run time to report."""
+    if size is None or not math.isfinite(size) or size < 0:
+        return None
+    return int(size)

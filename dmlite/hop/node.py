@@ -1,0 +1,83 @@
+"""HOPs: frozen, interned operator nodes. Two nodes that compute the same thing are the same object.
+
+A node carries no facts; what is known about it (dimensions, spans) lives in tables beside it, because the
+same node means different facts in different blocks.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+from weakref import WeakValueDictionary
+
+LITERAL: Final = "literal"  # value: the constant (None for an absent argument)
+LIVE_IN: Final = "live_in"  # value: the name of the variable
+PICK: Final = "pick"  # value: which result of the operand, counted from 0
+HOLE: Final = "hole"  # value: the name; only in patterns of rewrite rules
+
+_tags = itertools.count(1)
+_interned: WeakValueDictionary[tuple[Any, ...], Hop] = WeakValueDictionary()
+
+
+class Hop:
+    """One operator applied to operands. Build with `make`, `literal` or `live_in`; never directly."""
+
+    __slots__ = ("__weakref__", "args", "op", "tag", "value")
+
+    op: str
+    args: tuple[Hop, ...]
+    value: Any
+    tag: int
+
+    def __repr__(self) -> str:
+        if self.op == LITERAL:
+            return repr(self.value)
+        if self.op in (LIVE_IN, HOLE):
+            return str(self.value)
+        suffix = f"[{self.value}]" if self.op == PICK else ""
+        return f"{self.op}({', '.join(map(repr, self.args))}){suffix}"
+
+    @property
+    def is_literal(self) -> bool:
+        return self.op == LITERAL
+
+
+def make(op: str, args: Iterable[Hop] = (), value: Any = None, tag: int = 0) -> Hop:
+    """The node for `op` over `args`; `tag` keeps nodes apart that must not be merged (effects, random draws)."""
+    args = tuple(args)
+    key = (op, args, tag, value.__class__, repr(value))
+    found = _interned.get(key)
+    if found is not None:
+        return found
+    node = Hop()
+    node.op, node.args, node.value, node.tag = op, args, value, tag
+    _interned[key] = node
+    return node
+
+
+def literal(value: Any) -> Hop:
+    return make(LITERAL, (), value)
+
+
+def live_in(name: str) -> Hop:
+    return make(LIVE_IN, (), name)
+
+
+def fresh_tag() -> int:
+    return next(_tags)
+
+
+def postorder(roots: Iterable[Hop]) -> Iterator[Hop]:
+    """Every node below `roots` once, operands first, in the order of the roots."""
+    seen: set[Hop] = set()
+    for root in roots:
+        stack = [(root, False)]
+        while stack:
+            node, expanded = stack.pop()
+            if expanded:
+                yield node
+            elif node not in seen:
+                seen.add(node)
+                stack.append((node, True))
+                stack.extend((arg, False) for arg in reversed(node.args))

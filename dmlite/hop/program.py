@@ -1,0 +1,153 @@
+"""The lowered program: straight-line blocks of HOPs joined by control flow, all through named variables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from dmlite.errors import Span
+from dmlite.hop.facts import UNKNOWN, Fact
+from dmlite.hop.infer import FactTable
+from dmlite.hop.node import LIVE_IN, Hop, postorder
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """One thing a block must do: bind a variable (`name`), or have an effect (`name` None)."""
+
+    name: str | None
+    hop: Hop
+
+
+@dataclass
+class Block:
+    """A straight line of statements as one DAG; roots stand in the order of the statements."""
+
+    roots: list[Root]
+    facts_in: dict[str, Fact]
+    spans: dict[Hop, Span]
+    varying: frozenset[str] = frozenset()  # assigned in the innermost loop around the block
+    checked: frozenset[str] = frozenset()  # live-ins that may be unset here
+    live_out: set[str] = field(default_factory=set)
+    rewrites: list[object] = field(default_factory=list)
+
+    @property
+    def hops(self) -> Iterator[Hop]:
+        return postorder(r.hop for r in self.roots)
+
+    @property
+    def inputs(self) -> list[str]:
+        """Names of the variables that are read from outside, in order of first use."""
+        return list(dict.fromkeys(h.value for h in self.hops if h.op == LIVE_IN))
+
+    @property
+    def outputs(self) -> list[str]:
+        return [r.name for r in self.roots if r.name is not None]
+
+    def fact_table(self) -> FactTable:
+        return FactTable(self.facts_in)
+
+    def fact_in(self, name: str) -> Fact:
+        return self.facts_in.get(name, UNKNOWN)
+
+
+@dataclass
+class CallNode:
+    """`results = function(args)` on variables; `function` is the key of an instance in `Program.functions`."""
+
+    function: str
+    args: list[str]
+    results: list[str]
+    span: Span | None = None
+
+
+@dataclass
+class IfNode:
+    cond: str
+    then: list[Node]
+    orelse: list[Node]
+    span: Span | None = None
+
+
+@dataclass
+class WhileNode:
+    """The predicate is code of its own (`test`, which sets `cond`), run before every iteration."""
+
+    test: list[Node]
+    cond: str
+    body: list[Node]
+    span: Span | None = None
+
+
+@dataclass
+class ForNode:
+    """A counted loop; `start`, `stop`, `step` are variables evaluated before it (`step` None for `a:b`)."""
+
+    var: str
+    start: str
+    stop: str
+    step: str | None
+    body: list[Node]
+    parallel: Parallel | None = None
+    span: Span | None = None
+
+
+@dataclass(frozen=True)
+class Parallel:
+    """What a parfor adds: matrices merged after the loop, those that accumulate, and names restored."""
+
+    results: tuple[str, ...]
+    accumulators: tuple[str, ...]
+    restored: tuple[str, ...]
+    workers: str | None  # variable holding the `par` option
+
+
+Node: TypeAlias = Block | CallNode | IfNode | WhileNode | ForNode
+
+
+@dataclass
+class FunctionInstance:
+    """One function lowered for the facts of its call sites."""
+
+    key: str
+    name: str
+    params: list[str]
+    returns: list[str]
+    body: list[Node]
+    returns_facts: list[Fact] = field(default_factory=list)
+    maybe_unset: frozenset[str] = frozenset()
+
+
+@dataclass
+class Program:
+    """A whole script after lowering: the main body and every function instance it reaches."""
+
+    main: FunctionInstance
+    functions: dict[str, FunctionInstance]
+
+    def blocks(self) -> Iterator[tuple[str, Block]]:
+        """Every block with the name of the function it belongs to."""
+        for function in (self.main, *self.functions.values()):
+            for block in walk_blocks(function.body):
+                yield function.name, block
+
+
+def children(node: Node) -> list[list[Node]]:
+    """The node lists nested in a control node."""
+    match node:
+        case IfNode():
+            return [node.then, node.orelse]
+        case WhileNode():
+            return [node.test, node.body]
+        case ForNode():
+            return [node.body]
+    return []
+
+
+def walk_blocks(nodes: list[Node]) -> Iterator[Block]:
+    for node in nodes:
+        if isinstance(node, Block):
+            yield node
+        for inner in children(node):
+            yield from walk_blocks(inner)
