@@ -87,8 +87,14 @@ class BlockBuilder:
         scope.vars[name] = Variable(hop, self.facts[hop])
         self._dirty.append((scope, name))
 
-    def read(self, scope: Scope, name: str) -> Hop:
-        """The node `name` stands for; constants come as literals, everything else not of this block as a live-in."""
+    def span_of(self, hop: Hop) -> Span | None:
+        return self._spans.get(hop)
+
+    def read(self, scope: Scope, name: str, *, checked: bool = True) -> Hop:
+        """The node `name` stands for; constants come as literals, everything else not of this block as a live-in.
+
+        checked: reading it when it may be unset is an error at run time.
+        """
         variable = scope.vars.get(name)
         if variable is None:
             variable = scope.vars[name] = Variable(None, UNKNOWN, maybe_unset=True)
@@ -98,13 +104,9 @@ class BlockBuilder:
             return literal(variable.fact.value)
         key = scope.qualified(name)
         self._facts_in[key] = variable.fact
-        if variable.maybe_unset:
+        if variable.maybe_unset and checked:
             self._checked.add(key)
         return live_in(key)
-
-    def materialise(self, scope: Scope, name: str) -> str:
-        """The variable that holds `name` after the next flush."""
-        return scope.qualified(name)
 
     def flush(self) -> None:
         """Close the open block, if it holds anything."""

@@ -44,6 +44,10 @@ class Parameter:
     default: Any = REQUIRED
     variadic: bool = False
 
+    @property
+    def required(self) -> bool:
+        return self.default is REQUIRED
+
 
 @dataclass(frozen=True)
 class Op:

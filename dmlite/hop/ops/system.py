@@ -32,4 +32,6 @@ ROWS: Final[tuple[Op, ...]] = (
         "system.to_string",
         "The text of a value, matrices cell by cell.",
     ),
+    Op("literals", "*items: A", "V", "system.literals", "A literal list whose elements are computed.", spelling="[]"),
+    Op("is_set", "x: A", "B", "system.is_set", "Whether a variable that depends on the path is bound.", spelling="exists()"),
 )

@@ -1,0 +1,262 @@
+"""Expressions of the AST to HOPs: operators, indexing, builtin calls; kinds are checked on the way."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from dmlite.errors import Span, did_you_mean
+from dmlite.hop import scan
+from dmlite.hop.facts import Fact
+from dmlite.hop.node import Hop, fresh_tag, literal
+from dmlite.hop.ops import BY_NAME, candidates, spellings
+from dmlite.hop.ops.row import REQUIRED, Op, Parameter
+from dmlite.lang import nodes as ast
+from dmlite.lang.arguments import bind_builtin
+
+if TYPE_CHECKING:
+    from dmlite.hop.lower import Lowerer
+
+CONSTANTS = {"NaN": math.nan, "Inf": math.inf, "pi": math.pi}
+_UNARY = {"-": "neg", "!": "not_"}
+_SCALAR_KINDS = {
+    "scalar": ("double", "int", "boolean", "string"),
+    "number": ("double", "int", "boolean"),
+    "int": ("double", "int", "boolean"),
+    "boolean": ("double", "int", "boolean"),
+    "string": ("string",),
+}
+_ABSENT = literal(None)
+# Operators whose arguments are lowered in order of the text and whose call is itself an effect.
+_ROOTED = frozenset({"eval", "evalList"})
+
+
+def lower_expr(lo: Lowerer, expr: ast.Expr) -> Hop:
+    """The node of `expr` in the open block; calls of user functions inside it are made first."""
+    for call in scan.calls(expr):
+        if lo.calls.resolve(call) is not None:
+            lo.calls.hoist(call)
+    return _lower(lo, expr)
+
+
+def _lower(lo: Lowerer, expr: ast.Expr) -> Hop:
+    match expr:
+        case ast.Literal():
+            return literal(expr.value)
+        case ast.Name():
+            return _name(lo, expr)
+        case ast.Dollar():
+            return literal(lo.context.dollar.get(expr.name, math.nan))
+        case ast.Unary():
+            operand = _lower(lo, expr.operand)
+            return operand if expr.op == "+" else _apply(lo, BY_NAME[_UNARY[expr.op]], [operand], expr.span)
+        case ast.Binary():
+            return _binary_spine(lo, expr)
+        case ast.Index():
+            return lower_index(lo, lo.builder.read(lo.scope, expr.name), expr)
+        case ast.Call():
+            hoisted = lo.calls.take_hoisted(expr)
+            return hoisted if hoisted is not None else builtin_call(lo, expr)
+        case ast.ListLiteral():
+            items = [_lower(lo, item) for item in expr.items]
+            if all(i.is_literal for i in items):
+                return literal(tuple(i.value for i in items))
+            return lo.builder.make("literals", items, expr.span)
+    raise AssertionError(f"unknown expression {type(expr).__name__}")
+
+
+def _name(lo: Lowerer, expr: ast.Name) -> Hop:
+    if expr.name in CONSTANTS and expr.name not in lo.scope.vars:
+        return literal(CONSTANTS[expr.name])
+    return lo.builder.read(lo.scope, expr.name)
+
+
+def _binary_spine(lo: Lowerer, expr: ast.Binary) -> Hop:
+    """Left-deep chains such as `a + b + c + ...` are walked without recursion."""
+    spine: list[ast.Binary] = []
+    node: ast.Expr = expr
+    while isinstance(node, ast.Binary):
+        spine.append(node)
+        node = node.left
+    left = _lower(lo, node)
+    for binary in reversed(spine):
+        right = _lower(lo, binary.right)
+        rows = candidates(binary.op)
+        if not rows:  # && and ||: reported by the checker
+            return left
+        left = _apply(lo, rows[0], [left, right], binary.span)
+    return left
+
+
+def _apply(lo: Lowerer, row: Op, args: list[Hop], span: Span) -> Hop:
+    """A node of a table row; folded to a literal when every operand is one."""
+    _check_operands(lo, row, args, span)
+    if args and not row.effect and all(a.is_literal for a in args):
+        folded = lo.context.fold(row, [a.value for a in args])
+        if folded is not None:
+            return literal(folded)
+    tag = fresh_tag() if row.effect else 0
+    hop = lo.builder.make(row.name, args, span, tag=tag)
+    if row.effect and (not row.returns or row.name in _ROOTED):
+        lo.builder.effect(hop)
+    return hop
+
+
+def _check_operands(lo: Lowerer, row: Op, args: list[Hop], span: Span) -> None:
+    """Report operands of a kind that the operator does not take."""
+    for position, arg in enumerate(args):
+        parameter = row.parameters[min(position, len(row.parameters) - 1)]
+        fact = lo.builder.facts[arg]
+        if not fits(parameter, arg, fact):
+            expected = " or ".join(parameter.kinds)
+            lo.problems.add(
+                f"{row.dml} takes a {expected} for '{parameter.name}', not {_article(fact)}", lo.builder.span_of(arg) or span, _kind_hint(fact, parameter)
+            )
+            return
+    if row.name != "add" and row.returns == "cell" and len(args) > 1 and row.name in _ARITHMETIC:
+        strings = [a for a in args if lo.builder.facts[a].vtype == "string"]
+        if strings:
+            lo.problems.add(f"operator {row.dml} does not take strings", span, "convert with as.double(...) first")
+    elif row.name == "add":
+        facts = [lo.builder.facts[a] for a in args]
+        if any(f.vtype == "string" for f in facts) and any(f.kind in ("matrix", "list") for f in facts):
+            lo.problems.add("a string and a matrix cannot be joined with +", span, "use toString(...) for the matrix, or as.scalar(...) for one cell")
+
+
+_ARITHMETIC = frozenset({"sub", "mul", "div", "pow", "mod", "intdiv"})
+
+
+def fits(parameter: Parameter, arg: Hop, fact: Fact) -> bool:
+    """Whether a value with this fact may be passed for the parameter; what is not known fits."""
+    if arg is _ABSENT or fact.kind == "unknown" or "any" in parameter.kinds:
+        return True
+    if fact.is_scalar:
+        return any(fact.vtype is None or fact.vtype in _SCALAR_KINDS.get(k, ()) for k in parameter.kinds if k in _SCALAR_KINDS)
+    return fact.kind in parameter.kinds
+
+
+def _article(fact: Fact) -> str:
+    if fact.is_scalar:
+        return f"the {fact.vtype} {fact.value!r}" if fact.is_const else f"a {fact.vtype or ''} scalar".replace("  ", " ")
+    return f"a matrix ({fact.shape_text()})" if fact.is_matrix else f"a {fact.kind}"
+
+
+def _kind_hint(fact: Fact, parameter: Parameter) -> str | None:
+    if fact.is_matrix and not {"matrix", "any"} & set(parameter.kinds):
+        return "as.scalar(X) takes the value out of a 1x1 matrix"
+    if fact.kind == "list":
+        return "take an element out with as.scalar(L[i]) or as.matrix(L[i])"
+    if fact.is_scalar and "matrix" in parameter.kinds:
+        return "as.matrix(x) makes a 1x1 matrix of a scalar"
+    return None
+
+
+# ---------------------------------------------------------------- indexing
+def lower_index(lo: Lowerer, target: Hop, index: ast.Index) -> Hop:
+    return lo.builder.make("index", [target, *bounds(lo, index)], index.span)
+
+
+def bounds(lo: Lowerer, index: ast.Index) -> list[Hop]:
+    """Lower and upper row bound, lower and upper column bound; absent ones are the literal None."""
+    out: list[Hop] = []
+    for part in (index.rows, index.cols):
+        for bound in (part.lower, part.upper) if part is not None else (None, None):
+            hop = _ABSENT if bound is None else _lower(lo, bound)
+            fact = lo.builder.facts[hop]
+            if fact.is_matrix and bound is not None:
+                lo.problems.add(f"an index must be a scalar, not a matrix ({fact.shape_text()})", bound.span, "use as.scalar(...), or a table(...) product to gather rows")
+            out.append(hop)
+    return out
+
+
+# ---------------------------------------------------------------- builtin calls
+def builtin_call(lo: Lowerer, call: ast.Call) -> Hop:
+    """A call of a table row; the first row of that spelling whose parameters fit is taken."""
+    if call.name == "exists":
+        return _exists(lo, call)
+    if call.name == "list":
+        return _list(lo, call)
+    rows = candidates(call.name) if call.namespace is None else []
+    if not rows:
+        if not lo.problems.found:
+            lo.problems.add(f"function '{call.name}' is not defined", call.span, did_you_mean(call.name, spellings()))
+        return literal(math.nan)
+    lowered = {id(a.value): _lower(lo, a.value) for a in call.args}
+    bound = [(row, exprs) for row in rows if (exprs := bind_builtin(row, call)) is not None]
+    if not bound:
+        lo.problems.add(f"the arguments do not fit {signature(rows[0])}", call.span)
+        return literal(math.nan)
+    for row, exprs in bound:
+        args = _fill_defaults(row, exprs, lowered)
+        if all(fits(p, a, lo.builder.facts[a]) for p, a in _paired(row, args)):
+            return _known_size(lo, row, args) or _finish(lo, row, args, call)
+    row, exprs = bound[0]
+    return _apply(lo, row, _fill_defaults(row, exprs, lowered), call.span)
+
+
+def _finish(lo: Lowerer, row: Op, args: list[Hop], call: ast.Call) -> Hop:
+    hop = _apply(lo, row, args, call.span)
+    if row.name in ("read", "readMM"):
+        lo.read_facts(hop, row, args, call.span)
+    return hop
+
+
+def _fill_defaults(row: Op, exprs: list[ast.Expr | None], lowered: dict[int, Hop]) -> list[Hop]:
+    """Operands in parameter order; a missing one becomes its default."""
+    out: list[Hop] = []
+    for position, expr in enumerate(exprs):
+        if expr is not None:
+            out.append(lowered[id(expr)])
+        else:
+            out.append(literal(row.parameters[position].default))
+    return out
+
+
+def _paired(row: Op, args: list[Hop]) -> list[tuple[Parameter, Hop]]:
+    last = row.parameters[-1] if row.parameters else None
+    return [(row.parameters[i] if i < len(row.parameters) else last, a) for i, a in enumerate(args)]  # type: ignore[misc]
+
+
+def _known_size(lo: Lowerer, row: Op, args: list[Hop]) -> Hop | None:
+    """`nrow`, `ncol` and `length` of a matrix of known shape are constants."""
+    if row.name not in ("nrow", "ncol", "length"):
+        return None
+    fact = lo.builder.facts[args[0]]
+    size = {"nrow": fact.rows, "ncol": fact.cols, "length": fact.cells}[row.name] if fact.is_matrix else None
+    return None if size is None else literal(size)
+
+
+def _exists(lo: Lowerer, call: ast.Call) -> Hop:
+    """Whether a variable is bound here: decided now, or at run time when it depends on the path."""
+    value = call.args[0].value if call.args else None
+    name = value.name if isinstance(value, ast.Name) else value.value if isinstance(value, ast.Literal) else None
+    if not isinstance(name, str):
+        lo.problems.add("exists takes a variable or its name as a string literal", call.span)
+        return literal(False)
+    variable = lo.scope.vars.get(name)
+    if variable is None or not variable.maybe_unset:
+        return literal(variable is not None)
+    return lo.builder.make("is_set", [lo.builder.read(lo.scope, name, checked=False)], call.span)
+
+
+def _list(lo: Lowerer, call: ast.Call) -> Hop:
+    names = tuple(a.name for a in call.args) if any(a.name for a in call.args) else ()
+    items = [_lower(lo, a.value) for a in call.args]
+    return lo.builder.make("list", [literal(names), *items], call.span)
+
+
+def signature(row: Op) -> str:
+    """`order(target, by=1, decreasing=FALSE)`: a row as people would call it."""
+    parts = []
+    for p in row.parameters:
+        if p.variadic:
+            parts.append("...")
+        elif p.default is REQUIRED:
+            parts.append(p.name)
+        else:
+            parts.append(p.name if p.default is None else f"{p.name}={_shown(p.default)}")
+    return f"{row.dml}({', '.join(parts)})"
+
+
+def _shown(value: object) -> str:
+    return str(value).upper() if isinstance(value, bool) else repr(value).replace("'", '"')
