@@ -1,0 +1,158 @@
+"""The LALR tables of `dml.lark`: compiled once by Lark, kept as JSON, so that a run never imports Lark."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+GRAMMAR = Path(__file__).with_name("dml.lark")
+FORMAT = "1"  # raise when the shape of the stored tables changes
+
+ACCEPT = "$END"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One production. `keep` says what its action gets: (position, spliced) pairs, position -1 for an absent `[...]`.
+
+    `action` is None when the only kept child is passed on as it is.
+    """
+
+    lhs: str
+    size: int
+    action: str | None
+    keep: tuple[tuple[int, bool], ...]
+
+
+@dataclass(frozen=True)
+class Tables:
+    """`actions[state][symbol]` is the state to shift or go to, or `~rule` to reduce."""
+
+    patterns: tuple[tuple[str, str], ...]
+    words: dict[str, str]
+    actions: tuple[dict[str, int], ...]
+    rules: tuple[Rule, ...]
+    start: int
+    end: int
+
+
+@cache
+def tables() -> Tables:
+    """The tables of this grammar, from the user's cache when it holds them."""
+    text = GRAMMAR.read_bytes()
+    key = hashlib.blake2b(text + FORMAT.encode(), digest_size=12).hexdigest()
+    path = cache_folder() / f"grammar-{key}.json"
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        return _from_json(json.loads(path.read_text("utf-8")))
+    data = _compile(text.decode("utf-8"))
+    with suppress(OSError):
+        _write(path, json.dumps(data, separators=(",", ":")))
+    return _from_json(data)
+
+
+def cache_folder() -> Path:
+    """Where dmlite keeps what it can compute again: `DMLITE_CACHE_DIR`, or the platform's cache folder."""
+    if chosen := os.environ.get("DMLITE_CACHE_DIR"):
+        return Path(chosen)
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"
+    elif sys.platform == "darwin":
+        base = "~/Library/Caches"
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(os.path.expanduser(base)) / "dmlite"
+
+
+def _write(path: Path, text: str) -> None:
+    """Atomically: a reader sees all of it or nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    draft.write_text(text, "utf-8")
+    os.replace(draft, path)
+
+
+def _from_json(data: dict[str, Any]) -> Tables:
+    return Tables(
+        patterns=tuple((name, pattern) for name, pattern in data["patterns"]),
+        words=data["words"],
+        actions=tuple(data["actions"]),
+        rules=tuple(Rule(lhs, size, action, tuple((at, spliced) for at, spliced in keep)) for lhs, size, action, keep in data["rules"]),
+        start=data["start"],
+        end=data["end"],
+    )
+
+
+def _compile(grammar: str) -> dict[str, Any]:
+    """Run Lark over the grammar and keep what the automaton needs."""
+    from lark import Lark
+
+    lark = Lark(grammar, parser="lalr", lexer="basic")
+    table = lark.parser.parser._parse_table
+    hollow = _hollow(lark.rules)
+    number: dict[Any, int] = {}
+    rules: list[Any] = []
+    actions: list[dict[str, int]] = []
+    for state in range(len(table.states)):
+        row = {}
+        for symbol, (action, argument) in table.states[state].items():
+            if action.name == "Shift":
+                row[symbol] = argument
+                continue
+            if argument not in number:
+                number[argument] = len(rules)
+                rules.append(_rule(argument, hollow))
+            row[symbol] = ~number[argument]
+        actions.append(row)
+    words, patterns = _terminals(lark.terminals)
+    return {
+        "patterns": patterns,
+        "words": words,
+        "actions": actions,
+        "rules": rules,
+        "start": table.start_states["start"],
+        "end": table.end_states["start"],
+    }
+
+
+def _hollow(rules: list[Any]) -> set[str]:
+    """Spliced `_rules` that hold nothing but punctuation."""
+    hollow = {rule.origin.name for rule in rules if rule.origin.name.startswith("_")}
+    while full := {
+        rule.origin.name
+        for rule in rules
+        if rule.origin.name in hollow and not all(s.filter_out if s.is_term else s.name in hollow for s in rule.expansion)
+    }:
+        hollow -= full
+    return hollow
+
+
+def _rule(rule: Any, hollow: set[str]) -> list[Any]:
+    """Lark's shaping rules (filtered tokens, spliced `_rules`, absent `[...]`) worked out for one production."""
+    keep: list[tuple[int, bool]] = []
+    absent = list(rule.options.empty_indices)
+    at = 0
+    for is_absent in absent or [False] * len(rule.expansion):
+        if is_absent:
+            keep.append((-1, False))
+            continue
+        symbol = rule.expansion[at]
+        if not (symbol.filter_out if symbol.is_term else symbol.name in hollow):
+            keep.append((at, not symbol.is_term and symbol.name.startswith("_")))
+        at += 1
+    single = rule.options.expand1 and not rule.alias and len(keep) == 1 and not keep[0][1]
+    name = rule.alias or rule.origin.name
+    return [str(rule.origin.name), len(rule.expansion), None if single else str(name), keep]
+
+
+def _terminals(terminals: list[Any]) -> tuple[dict[str, str], list[tuple[str, str]]]:
+    """Reserved words apart from the patterns; patterns in the order in which they are to be tried."""
+    ordered = sorted(terminals, key=lambda t: (-t.priority, -t.pattern.max_width, -len(t.pattern.value), t.name))
+    words = {t.pattern.value: t.name for t in ordered if t.pattern.type == "str" and t.pattern.value.isidentifier()}
+    return words, [(t.name, t.pattern.to_regexp()) for t in ordered if t.name not in words.values()]
