@@ -1,0 +1,174 @@
+"""Calls: who is called, with which arguments, and how many results come back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Final
+
+from dmlite.errors import Problems, Span, did_you_mean
+from dmlite.lang.arguments import Binding, Builtins, Formal, Row, bind, bind_call, call_name, formals_of, signature
+from dmlite.lang.nodes import Binary, Call, Dollar, Expr, Function, ListLiteral, Literal, Name, Unary
+from dmlite.lang.walk import children
+
+if TYPE_CHECKING:
+    from dmlite.lang.modules import Module
+
+SCALARS: Final = frozenset({"scalar", "number", "int", "boolean", "string", "D", "I", "B", "T"})
+ELSEWHERE: Final = {  # what the same thing is called in DML
+    "c": 'write a column of values as matrix("1 2 3", rows=3, cols=1), or join columns with rbind',
+    "cat": "use print(...)",
+    "paste": "join strings with +",
+    "paste0": "join strings with +",
+    "dim": "use nrow(X) and ncol(X)",
+    "shape": "use nrow(X) and ncol(X)",
+    "len": "use length(X), nrow(X) or ncol(X)",
+    "zeros": "use matrix(0, rows=.., cols=..)",
+    "ones": "use matrix(1, rows=.., cols=..)",
+    "eye": "use diag(matrix(1, rows=n, cols=1))",
+    "crossprod": "use t(X) %*% X",
+    "return": "assign the outputs of the function; it returns at the end of its body",
+    "reshape": "use matrix(X, rows=.., cols=..)",
+    "runif": "use rand(rows=.., cols=..)",
+    "rnorm": 'use rand(rows=.., cols=.., pdf="normal")',
+    "which": 'use removeEmpty(target=seq(1, nrow(v)), margin="rows", select=v)',
+}
+
+
+class Calls:
+    """Checks the calls of one file."""
+
+    def __init__(self, module: Module, builtins: Builtins, problems: Problems, warnings: Problems):
+        self.module = module
+        self.builtins = builtins
+        self.problems = problems
+        self.warnings = warnings
+        self._formals: dict[int, list[Formal]] = {}
+
+    def check(self, call: Call, wanted: int) -> None:
+        """Report what is wrong with a call; `wanted` is the number of results used: 0 in a statement, 1 in an expression, or n targets."""
+        callee = self.resolve(call)
+        if callee is None:
+            self.problems.add(*self._unknown(call))
+        elif isinstance(callee, Function):
+            bind_call(callee, call, self.problems)
+            self._check_results(call, len(callee.returns), wanted, first_will_do=True)
+        else:
+            self._check_builtin(call, callee, wanted)
+        if callee is not None and call_name(call) == "eval":
+            self._check_eval(call)
+
+    def resolve(self, call: Call) -> Function | Sequence[Row] | None:
+        """The function or the rows of the builtin that a call names; functions of the file come before builtins."""
+        if call.namespace is not None:
+            imported = self.module.imports.get(call.namespace)
+            return imported.functions.get(call.name) if imported else None
+        return self.module.functions.get(call.name) or self.builtins.candidates(call.name) or None
+
+    def is_builtin(self, call: Call, *names: str) -> bool:
+        """Does the call reach the builtin of one of these names, and not a function of the file?"""
+        return call.namespace is None and call.name in names and call.name not in self.module.functions
+
+    def is_scalar(self, expr: Expr, scalars: set[str]) -> bool:
+        """Is the value surely a scalar, where `scalars` are variables that are?"""
+        stack = [expr]
+        while stack:
+            node = stack.pop()
+            match node:
+                case Literal() | Dollar():
+                    continue
+                case Name(name) if name in scalars or name in ("NaN", "Inf", "pi"):
+                    continue
+                case Unary():
+                    stack.append(node.operand)
+                case Binary(op) if op != "%*%":
+                    stack += (node.left, node.right)
+                case Call():
+                    kinds = self._result_kinds(node)
+                    if kinds == {"cell"}:
+                        stack.extend(children(node))
+                    elif not kinds or not kinds <= SCALARS:
+                        return False
+                case _:
+                    return False
+        return True
+
+    def _result_kinds(self, call: Call) -> set[str]:
+        callee = self.resolve(call)
+        if isinstance(callee, Function):
+            return {r.type.data for r in callee.returns[:1]}
+        return {row.results[0] for row in callee or () if row.results}
+
+    def _check_builtin(self, call: Call, rows: Sequence[Row], wanted: int) -> None:
+        bindings = [self._bind(call, row) for row in rows]
+        fitting = [row for row, binding in zip(rows, bindings, strict=True) if binding.fits]
+        if not fitting:
+            closest = min(bindings, key=lambda binding: len(binding.problems.found))
+            self.problems.found.extend(p for p in closest.problems.found if p not in self.problems.found)
+            return
+        self._check_results(call, max((len(row.results) for row in fitting), key=lambda n: (n == wanted, n)), wanted, first_will_do=False)
+        if wanted == 0 and not any(row.effect for row in fitting):
+            self.warnings.add(
+                f"the result of {call.name}() is not used", call.span, f"assign it, as in x = {call.name}(..), or remove the call"
+            )
+
+    def _bind(self, call: Call, row: Row) -> Binding:
+        formals = self._formals.get(id(row))
+        if formals is None:
+            formals = self._formals[id(row)] = formals_of(row)
+        return bind(call, formals)
+
+    def _check_results(self, call: Call, given: int, wanted: int, first_will_do: bool) -> None:
+        shown = call_name(call)
+        if wanted and not given:
+            self.problems.add(f"{shown}() gives no value", call.span, f"call it as a statement: {shown}(..)")
+        elif wanted > given:
+            results = "1 result" if given == 1 else f"{given} results"
+            self.problems.add(f"{shown}() gives {results}, but {wanted} variables are assigned", call.span, self._results_hint(call))
+        elif wanted == 1 and given > 1 and not first_will_do:
+            names = ", ".join("abcdefghijklmnop"[:given])
+            self.problems.add(f"{shown}() gives {given} results", call.span, f"assign them together, as in [{names}] = {shown}(..)")
+
+    def _results_hint(self, call: Call) -> str | None:
+        callee = self.resolve(call)
+        if isinstance(callee, Function):
+            return f"its outputs are {', '.join(r.name for r in callee.returns)}"
+        return None
+
+    def _check_eval(self, call: Call) -> None:
+        if not call.args or not isinstance(name := call.args[0].value, Literal) or not isinstance(name.value, str):
+            return
+        namespace, _, function = name.value.rpartition("::")
+        called = Call(function, (), namespace or None, span=name.span)
+        if self.resolve(called) is None:
+            self.problems.add(*self._unknown(called))
+
+    def _unknown(self, call: Call) -> tuple[str, Span, str | None]:
+        """Message, place and hint for a call that reaches nothing."""
+        if call.namespace is None:
+            return f"there is no function '{call.name}'", call.span, self._nearest(call.name)
+        imported = self.module.imports.get(call.namespace)
+        if imported is None:
+            hint = did_you_mean(call.namespace, self.module.imports) or f'import it first: source("path.dml") as {call.namespace}'
+            return f"there is no namespace '{call.namespace}'", call.span, hint
+        near = did_you_mean(call.name, imported.functions)
+        if near is None and self.builtins.candidates(call.name):
+            near = f"'{call.name}' is a builtin: call it without '{call.namespace}::'"
+        if near is None:
+            near = f"it has {', '.join(sorted(imported.functions)) or 'no functions'}"
+        return f"'{call.namespace}' has no function '{call.name}'", call.span, near
+
+    def _nearest(self, name: str) -> str | None:
+        if name in ELSEWHERE:
+            return ELSEWHERE[name]
+        qualified = [f"{alias}::{name}" for alias, imported in self.module.imports.items() if name in imported.functions]
+        return f"did you mean '{qualified[0]}'?" if qualified else did_you_mean(name, self.names())
+
+    def names(self) -> Iterator[str]:
+        """Everything that can be called without a namespace."""
+        yield from self.module.functions
+        yield from (s for s in self.builtins.spellings() if s[:1].isalpha())
+
+    def show(self, call: Call) -> str:
+        """The first signature of a callee, for messages."""
+        callee = self.resolve(call)
+        return signature(call_name(call), formals_of(callee if isinstance(callee, Function) else callee[0])) if callee else call_name(call)
