@@ -16,6 +16,7 @@ from dmlite.hop.program import CallNode, FunctionInstance
 from dmlite.lang import nodes as ast
 from dmlite.lang.arguments import bind_call
 from dmlite.lang.modules import Module
+from dmlite.lang.walk import statements
 
 if TYPE_CHECKING:
     from dmlite.hop.lower import Lowerer
@@ -61,7 +62,7 @@ class Calls:
         assert resolved is not None
         function, module = resolved
         exprs = bind_call(function, call, self.lo.problems)
-        if exprs is None:
+        if any(e is None and p.default is None for p, e in zip(function.params, exprs, strict=True)):
             return [literal(float("nan")) for _ in function.returns]
         args = [self._argument(p, e, module) for p, e in zip(function.params, exprs, strict=True)]
         args = [self.convert(p, a, call.span, f"argument '{p.name}' of {function.name}") for p, a in zip(function.params, args, strict=True)]
@@ -93,11 +94,10 @@ class Calls:
     def _inlinable(self, function: ast.Function) -> bool:
         lo = self.lo
         return (
-            function not in lo.context.active
-            and len(lo.inlining) < MAX_INLINE_DEPTH
-            and function not in lo.inlining
+            len(lo.inlining) < MAX_INLINE_DEPTH
+            and not any(f is function for f in (*lo.context.active, *lo.inlining))
             and not scan.has_loop(function.body)
-            and sum(1 for _ in scan.statements(function.body)) <= MAX_INLINE
+            and sum(1 for _ in statements(function.body)) <= MAX_INLINE
         )
 
     def _inline(self, function: ast.Function, module: Module, args: list[Hop], span: Span) -> list[Hop]:
@@ -159,7 +159,7 @@ class Instances:
 
     def find(self, function: ast.Function, facts: tuple[Fact, ...]) -> tuple[FunctionInstance, tuple[Fact, ...], bool]:
         """The instance for `facts`, the facts it is lowered with, and whether it still has to be lowered."""
-        if function in self.active or self._count[id(function)] >= MAX_INSTANCES:
+        if any(f is function for f in self.active) or self._count[id(function)] >= MAX_INSTANCES:
             facts = tuple(declared_fact(p) for p in function.params)
         key = (id(function), facts)
         instance = self._by_facts.get(key)

@@ -10,9 +10,9 @@ from dmlite.hop import scan
 from dmlite.hop.facts import Fact
 from dmlite.hop.node import Hop, fresh_tag, literal
 from dmlite.hop.ops import BY_NAME, candidates, spellings
-from dmlite.hop.ops.row import REQUIRED, Op, Parameter
+from dmlite.hop.ops.row import Op, Parameter
 from dmlite.lang import nodes as ast
-from dmlite.lang.arguments import bind_builtin
+from dmlite.lang.arguments import bind, bind_builtin, formals_of
 
 if TYPE_CHECKING:
     from dmlite.hop.lower import Lowerer
@@ -184,7 +184,7 @@ def builtin_call(lo: Lowerer, call: ast.Call) -> Hop:
     lowered = {id(a.value): _lower(lo, a.value) for a in call.args}
     bound = [(row, exprs) for row in rows if (exprs := bind_builtin(row, call)) is not None]
     if not bound:
-        lo.problems.add(f"the arguments do not fit {signature(rows[0])}", call.span)
+        lo.problems.found.extend(p for p in bind(call, formals_of(rows[0])).problems.found if p not in lo.problems.found)
         return literal(math.nan)
     for row, exprs in bound:
         args = _fill_defaults(row, exprs, lowered)
@@ -243,20 +243,3 @@ def _list(lo: Lowerer, call: ast.Call) -> Hop:
     names = tuple(a.name for a in call.args) if any(a.name for a in call.args) else ()
     items = [_lower(lo, a.value) for a in call.args]
     return lo.builder.make("list", [literal(names), *items], call.span)
-
-
-def signature(row: Op) -> str:
-    """`order(target, by=1, decreasing=FALSE)`: a row as people would call it."""
-    parts = []
-    for p in row.parameters:
-        if p.variadic:
-            parts.append("...")
-        elif p.default is REQUIRED:
-            parts.append(p.name)
-        else:
-            parts.append(p.name if p.default is None else f"{p.name}={_shown(p.default)}")
-    return f"{row.dml}({', '.join(parts)})"
-
-
-def _shown(value: object) -> str:
-    return str(value).upper() if isinstance(value, bool) else repr(value).replace("'", '"')

@@ -26,6 +26,7 @@ from dmlite.hop.program import ForNode, FunctionInstance, IfNode, Node, Parallel
 from dmlite.lang import nodes as ast
 from dmlite.lang.modules import Module
 from dmlite.lang.parfor_deps import parfor_results
+from dmlite.lang.walk import assigned
 
 _MAX_ROUNDS = 3  # of refining the facts at the start of a loop, before all but the kind is given up
 _T = TypeVar("_T")
@@ -260,7 +261,7 @@ class Lowerer:
     def _while(self, stmt: ast.While) -> None:
         self.builder.flush()
         cond_name = f"%w{fresh_tag()}"
-        names = scan.assigned(stmt.body)
+        names = assigned(stmt.body)
 
         def round_() -> tuple[list[Node], list[Node], bool]:
             with self._nested(self.builder.certain, self._varying(names)) as test:
@@ -286,7 +287,7 @@ class Lowerer:
         workers = next((self._loop_bound(o.value, stmt) for o in stmt.options if o.name == "par"), None) if stmt.parallel else None
         self.builder.flush()
         before = dict(self.scope.vars)
-        names = scan.assigned(stmt.body) | {stmt.var}
+        names = assigned(stmt.body) | {stmt.var}
 
         def round_() -> list[Node]:
             certain = self.builder.certain and not stmt.seq
@@ -311,7 +312,9 @@ class Lowerer:
                 self.scope.vars.setdefault(name, before[name])
 
     def _parallel(self, stmt: ast.For, before: dict[str, Variable], names: set[str], workers: str | None) -> Parallel:
-        results, accumulators = parfor_results(stmt, set(before))
+        found = parfor_results(stmt, set(before))
+        results = [n for n in found.results if before[n].fact.kind != "scalar"]  # scalars keep the value they had before
+        accumulators = found.accumulators
         merged = {*results, *accumulators}
         q = self.scope.qualified
         restored = tuple(q(n) for n in sorted(names & set(before) - merged))

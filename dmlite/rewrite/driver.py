@@ -1,0 +1,135 @@
+"""The one fixpoint driver: rules are applied bottom-up until none fires, within a budget, leaving a trace."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from dmlite.config import config
+from dmlite.errors import Span
+from dmlite.hop.facts import Fact
+from dmlite.hop.infer import FactTable
+from dmlite.hop.node import Hop, make, postorder
+from dmlite.hop.ops.row import ShapeError
+from dmlite.hop.program import Block, Root
+from dmlite.rewrite.rule import Rule
+
+MAX_FIRINGS = 64  # at one node: more means that rules undo each other
+
+
+@dataclass(frozen=True)
+class Firing:
+    """One rewrite that happened: which rule, what it replaced by what, and where in the script."""
+
+    rule: str
+    before: Hop
+    after: Hop
+    span: Span | None
+
+
+@lru_cache(maxsize=8)
+def _by_root(rules: tuple[Rule, ...]) -> dict[str, list[Rule]]:
+    index: dict[str, list[Rule]] = defaultdict(list)
+    for rule in rules:
+        index[rule.pattern.op].append(rule)
+    return index
+
+
+class Rewriter:
+    """Rewrites the DAG of one block under the given facts."""
+
+    def __init__(self, block: Block, facts: FactTable, rules: Sequence[Rule]):
+        self.block = block
+        self.facts = facts
+        self.index = _by_root(tuple(r for r in rules if r.name not in config().disabled_rules))
+        self.firings: list[Firing] = []
+        self._done: dict[Hop, Hop] = {}
+        self._uses: Counter[Hop] = Counter()
+
+    def run(self) -> list[Root]:
+        """The rewritten roots; the block itself is left as it is."""
+        roots = [r.hop for r in self.block.roots]
+        self._uses = count_uses(roots)
+        for hop in list(postorder(roots)):
+            self._done[hop] = self._settle(self._rebuilt(hop))
+        return [Root(r.name, self._done[r.hop]) for r in self.block.roots]
+
+    def _rebuilt(self, hop: Hop) -> Hop:
+        args = tuple(self._done[a] for a in hop.args)
+        if args == hop.args:
+            return hop
+        new = make(hop.op, args, hop.value, hop.tag)
+        self._inherit(hop, new)
+        return new
+
+    def _settle(self, hop: Hop) -> Hop:
+        """Apply rules at `hop` and inside what they produce until nothing changes."""
+        known = self._done.get(hop)
+        if known is not None:
+            return known
+        for _ in range(MAX_FIRINGS):
+            new = self._fire(hop)
+            if new is None:
+                return hop
+            for inner in postorder([new]):
+                if inner not in self._done and inner is not new:
+                    self._done[inner] = self._settle(self._rebuilt(inner))
+            hop = self._done[new] if new in self._done else self._rebuilt(new)
+        raise RuntimeError(f"rewrites of {hop} do not come to an end: {[f.rule for f in self.firings[-6:]]}")
+
+    def _fire(self, hop: Hop) -> Hop | None:
+        for rule in self.index.get(hop.op, ()):
+            try:
+                new = rule.apply(hop, self.facts, self._uses)
+                if new is None or new is hop or not self._same_meaning(hop, new):
+                    continue
+            except Exception as error:
+                if config().verify:
+                    raise
+                warnings.warn(f"rewrite rule {rule.name} failed and is skipped: {error}", stacklevel=2)
+                continue
+            self.firings.append(Firing(rule.name, hop, new, self.block.spans.get(hop)))
+            self._inherit(hop, new)
+            return new
+        return None
+
+    def _same_meaning(self, old: Hop, new: Hop) -> bool:
+        """A rewrite must keep kind, shape and value type; where it would not (a misfit at run time), it is not made."""
+        before = self.facts[old]
+        try:
+            after = self.facts[new]
+        except ShapeError:
+            return False
+        return before.kind == after.kind and _agree(before, after)
+
+    def _inherit(self, old: Hop, new: Hop) -> None:
+        """New nodes point to the source of what they replace."""
+        span = self.block.spans.get(old)
+        if span is not None:
+            for hop in postorder([new]):
+                if hop.args:
+                    self.block.spans.setdefault(hop, span)
+
+
+def _agree(a: Fact, b: Fact) -> bool:
+    return all(x is None or y is None or x == y for x, y in ((a.rows, b.rows), (a.cols, b.cols), (a.vtype, b.vtype)))
+
+
+def count_uses(roots: Iterable[Hop]) -> Counter[Hop]:
+    """How often each node is an operand or a root."""
+    roots = list(roots)
+    uses: Counter[Hop] = Counter(roots)
+    for hop in postorder(roots):
+        uses.update(hop.args)
+    return uses
+
+
+def rewrite(block: Block, facts: FactTable, rules: Sequence[Rule]) -> tuple[list[Root], list[Firing]]:
+    """The roots of `block` after `rules`, and what was done."""
+    if not rules or all(not h.args or not any(a.args for a in h.args) for h in block.hops):
+        return block.roots, []
+    rewriter = Rewriter(block, facts, rules)
+    return rewriter.run(), rewriter.firings

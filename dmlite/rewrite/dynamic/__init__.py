@@ -1,0 +1,1 @@
+"""Rules that need sizes or non-zeros, by topic."""

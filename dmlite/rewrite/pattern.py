@@ -1,0 +1,80 @@
+"""Patterns: DML expressions with typed holes, matched against HOPs modulo commutativity."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import PurePath
+from typing import Any
+
+from dmlite.errors import Problems
+from dmlite.hop.builder import Variable
+from dmlite.hop.facts import Fact, matrix, scalar
+from dmlite.hop.infer import FactTable
+from dmlite.hop.lower import Context, Lowerer
+from dmlite.hop.node import HOLE, LITERAL, Hop, make
+from dmlite.hop.ops import BY_NAME
+from dmlite.lang import nodes as ast
+from dmlite.lang.modules import Module
+from dmlite.lang.parser import parse
+from dmlite.lang.walk import walk
+
+
+def parse_pattern(text: str) -> Hop:
+    """The HOP of a pattern's DML text, with HOLE nodes for its names."""
+    script = parse(f"r = {text}", "<rule>")
+    (stmt,) = script.body
+    assert isinstance(stmt, ast.Assign)
+    context = Context(Problems(), {}, lambda row, args: None, _no_files)
+    lowerer = Lowerer(context, Module(PurePath("<rule>"), script))  # type: ignore[arg-type]
+    for name in {e.name for e in walk(stmt.value) if isinstance(e, (ast.Name, ast.Index))}:
+        fact = matrix() if name[0].isupper() else scalar("double")
+        hole = make(HOLE, (), name)
+        lowerer.scope.vars[name] = Variable(hole, fact)
+        lowerer.builder.facts.known(hole, fact)
+    hop = lowerer.expr(stmt.value)
+    context.problems.raise_if_any()
+    return hop
+
+
+def _no_files(params: Mapping[str, Any]) -> Fact:
+    raise AssertionError("a rule cannot read files")
+
+
+class Holes:
+    """Finds the ways in which a pattern fits a node."""
+
+    def __init__(self, facts: FactTable):
+        self.facts = facts
+
+    def matches(self, pattern: Hop, node: Hop, bound: Mapping[str, Hop] | None = None) -> Iterator[dict[str, Hop]]:
+        """Every binding of the holes under which `pattern` is `node`."""
+        bound = bound or {}
+        if pattern.op == HOLE:
+            known = bound.get(pattern.value)
+            if known is node or (known is None and self._kind_fits(pattern.value, node)):
+                yield {**bound, pattern.value: node}
+        elif pattern.op == LITERAL:
+            if node.op == LITERAL and _equal(pattern.value, node.value):
+                yield dict(bound)
+        elif pattern.op == node.op and pattern.value == node.value and len(pattern.args) == len(node.args) and not node.tag:
+            yield from self._operands(pattern.args, node.args, bound)
+            if len(pattern.args) == 2 and BY_NAME[node.op].commutative and node.args[0] is not node.args[1]:
+                yield from self._operands(pattern.args, node.args[::-1], bound)
+
+    def _operands(self, patterns: tuple[Hop, ...], nodes: tuple[Hop, ...], bound: Mapping[str, Hop]) -> Iterator[dict[str, Hop]]:
+        if not patterns:
+            yield dict(bound)
+            return
+        for first in self.matches(patterns[0], nodes[0], bound):
+            yield from self._operands(patterns[1:], nodes[1:], first)
+
+    def _kind_fits(self, name: str, node: Hop) -> bool:
+        fact = self.facts[node]
+        return fact.is_matrix if name[0].isupper() else fact.is_scalar and fact.vtype in ("double", "int")
+
+
+def _equal(pattern: Any, value: Any) -> bool:
+    """Numbers match by value (1 and 1.0 alike), everything else by type and value."""
+    if isinstance(pattern, bool) or isinstance(value, bool) or not isinstance(pattern, (int, float)):
+        return type(pattern) is type(value) and pattern == value
+    return isinstance(value, (int, float)) and pattern == value
