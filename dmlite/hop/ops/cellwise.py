@@ -14,8 +14,9 @@ from typing import Any, Final
 from dmlite.hop.facts import Fact
 from dmlite.hop.ops.row import Op, cellwise
 
-_X: Final = "X: M|D|B"
-_XY: Final = "X: M|D|B, Y: M|D|B"
+_X: Final = "X: M|D"
+_XY: Final = "X: M|D, Y: M|D"
+_XYZ: Final = f"{_XY}, Z: M|D, *more: M|D"
 _BOTH: Final = (0, 1)
 
 
@@ -111,17 +112,20 @@ def _nnz_of(f: Callable[[Any, Any], Any]) -> Callable[..., int | None]:
     """The bound for a two-operand function: operands that are zero together, or zero beside a constant, may give zero."""
 
     def rule(x: Fact, y: Fact) -> int | None:
-        pair = [f0.value if f0.is_const else 0.0 for f0 in (x, y)]
-        if not all(f0.is_matrix or f0.is_const for f0 in (x, y)):
+        if not all(o.is_matrix or (o.is_const and o.value == o.value) for o in (x, y)):
             return None
         try:
-            zero = f(*pair) == 0
+            zero = f(*(o.value if o.is_const else 0.0 for o in (x, y))) == 0
         except (ArithmeticError, ValueError, TypeError):
-            zero = False
-        counts = [c for c, f0 in zip(_spreads((x, y)), (x, y), strict=True) if f0.is_matrix]
+            return None
+        counts = [c for o, c in zip((x, y), _spreads((x, y)), strict=True) if o.is_matrix]
         return sum(c for c in counts if c is not None) if zero and None not in counts else None
 
     return rule
+
+
+def _remainder(x: float, y: float) -> float:
+    return x - math.trunc(x / y) * y
 
 
 def _cost(flops: float) -> Callable[..., float | None]:
@@ -159,15 +163,21 @@ _ARITHMETIC: Final = (
         "mul", _XY, "Product, cell by cell; a zero of a sparse operand gives zero whatever stands opposite.",
         spelling="*", zero=_BOTH, nnz=_nnz_product, commutative=True,
     ),
-    _cell("div", _XY, "Quotient, always double; division by zero gives Inf or NaN.", spelling="/", vtype=_double, nnz=_nnz_of(operator.truediv), flops=_cost(4)),
-    _cell("pow", _XY, "Power, always double; a negative base with a fractional exponent gives NaN.", spelling="^", vtype=_double, nnz=_nnz_of(math.pow), flops=_cost(16)),
-    _cell("mod", _XY, "Remainder X - (X %/% Y) * Y, with the sign of X.", spelling="%%", nnz=_nnz_of(math.fmod), flops=_cost(8)),
+    _cell(
+        "div", _XY, "Quotient, always double; division by zero gives Inf or NaN.",
+        spelling="/", vtype=_double, nnz=_nnz_of(operator.truediv), flops=_cost(4),
+    ),
+    _cell(
+        "pow", _XY, "Power, always double; a negative base with a fractional exponent gives NaN.",
+        spelling="^", vtype=_double, nnz=_nnz_of(math.pow), flops=_cost(16),
+    ),
+    _cell("mod", _XY, "Remainder X - (X %/% Y) * Y, with the sign of X.", spelling="%%", nnz=_nnz_of(_remainder), flops=_cost(8)),
     _cell("intdiv", _XY, "Quotient truncated toward zero.", spelling="%/%", nnz=_nnz_of(operator.truediv), flops=_cost(6)),
     _cell("neg", _X, "Negation: unary minus.", spelling="neg()", vtype=_negated, **_SAFE),
-    _cell("min2", _XY, "The smaller of two, cell by cell; NaN wins.", spelling="min", aliases=("pmin",), nnz=_nnz_of(min), commutative=True),
-    _cell("max2", _XY, "The larger of two, cell by cell; NaN wins.", spelling="max", aliases=("pmax",), nnz=_nnz_of(max), commutative=True),
-    _cell("min_n", f"{_XY}, Z: M|D|B, *more: M|D|B", "The smallest of three or more, cell by cell; NaN wins.", spelling="min", aliases=("pmin",), vtype=_double, nnz=_nnz_union),
-    _cell("max_n", f"{_XY}, Z: M|D|B, *more: M|D|B", "The largest of three or more, cell by cell; NaN wins.", spelling="max", aliases=("pmax",), vtype=_double, nnz=_nnz_union),
+    _cell("min2", _XY, "The smaller of two; NaN wins.", spelling="min", aliases=("pmin",), nnz=_nnz_of(min), commutative=True),
+    _cell("max2", _XY, "The larger of two; NaN wins.", spelling="max", aliases=("pmax",), nnz=_nnz_of(max), commutative=True),
+    _cell("min_n", _XYZ, "The smallest of three or more; NaN wins.", spelling="min", aliases=("pmin",), vtype=_double, nnz=_nnz_union),
+    _cell("max_n", _XYZ, "The largest of three or more; NaN wins.", spelling="max", aliases=("pmax",), vtype=_double, nnz=_nnz_union),
 )  # fmt: skip
 
 _LOGIC: Final = (
@@ -177,20 +187,22 @@ _LOGIC: Final = (
     _compare("ge", ">=", "1 or TRUE where X is larger or equal.", operator.ge),
     _compare("eq", "==", "1 or TRUE where both are equal; strings compare in printed form.", operator.eq, commutative=True),
     _compare("ne", "!=", "1 or TRUE where both differ.", operator.ne, commutative=True),
-    _cell("ppred", "X: M|D|B, Y: M|D|B, op: T", 'Comparison with the operator given as a string, as in ppred(X, 0, ">").', vtype=_double),
+    _cell("ppred", "X: M|D, Y: M|D, op: T", 'Comparison with the operator given as a string, as in ppred(X, 0, ">").', vtype=_boolean),
     _cell("and_", _XY, "1 or TRUE where both are non-zero.", spelling="&", vtype=_boolean, zero=_BOTH, nnz=_nnz_product, commutative=True),
     _cell("or_", _XY, "1 or TRUE where one is non-zero.", spelling="|", vtype=_boolean, nnz=_nnz_union, commutative=True),
     _cell("not_", _X, "1 or TRUE where X is zero.", spelling="!", vtype=_boolean),
     _cell("xor", _XY, "1 or TRUE where exactly one is non-zero.", vtype=_xor_type, nnz=_nnz_union, commutative=True),
-    _cell("ifelse", "C: M|D|B, A: M|S, B: M|S", "A where C is non-zero, else B.", vtype=_chosen, nnz=_nnz_choice),
+    _cell("ifelse", "C: M|D, A: M|S, B: M|S", "A where C is non-zero, else B.", vtype=_chosen, nnz=_nnz_choice),
     _cell("is_na", "X: M|S", "1 where X is NaN.", spelling="is.na", aliases=("is.nan", "isNA", "isNaN"), vtype=_double, **_SAFE),
     _cell("is_infinite", "X: M|S", "1 where X is Inf or -Inf.", spelling="is.infinite", aliases=("isInf",), vtype=_double, **_SAFE),
 )
 
 _BITS: Final = (
-    _cell("bitwAnd", _XY, "Bitwise and of the values as 64-bit integers.", vtype=_bits_type, zero=_BOTH, nnz=_nnz_product, commutative=True),
-    _cell("bitwOr", _XY, "Bitwise or of the values as 64-bit integers.", vtype=_bits_type, nnz=_nnz_union, commutative=True),
-    _cell("bitwXor", _XY, "Bitwise exclusive or of the values as 64-bit integers.", vtype=_bits_type, nnz=_nnz_union, commutative=True),
+    _cell(
+        "bitwAnd", _XY, "Bitwise and of the values as 64-bit integers.", vtype=_bits_type, zero=_BOTH, nnz=_nnz_product, commutative=True
+    ),
+    _cell("bitwOr", _XY, "Bitwise or, values as 64-bit integers.", vtype=_bits_type, nnz=_nnz_union, commutative=True),
+    _cell("bitwXor", _XY, "Bitwise exclusive or, values as 64-bit integers.", vtype=_bits_type, nnz=_nnz_union, commutative=True),
     _cell("bitwShiftL", _XY, "X shifted left by Y bits.", vtype=_bits_type, zero=(0,)),
     _cell("bitwShiftR", _XY, "X shifted right by Y bits, keeping the sign.", vtype=_bits_type, zero=(0,)),
 )
@@ -198,7 +210,7 @@ _BITS: Final = (
 _MATH: Final = (
     _unary("exp", "e to the power of X.", 18),
     _unary("log", "Natural logarithm; log(0) is -Inf.", 32),
-    _cell("log_base", "X: M|D|B, base: M|D|B", "Logarithm to a base.", spelling="log", vtype=_double, flops=_cost(64)),
+    _cell("log_base", "X: M|D, base: M|D", "Logarithm to a base.", spelling="log", vtype=_double, flops=_cost(64)),
     _unary("sqrt", "Square root; NaN for negative numbers.", 2, **_SAFE),
     _unary("abs", "Absolute value.", **_SAFE),
     _unary("sign", "-1, 0 or 1.", **_SAFE),
@@ -221,7 +233,7 @@ _INTERNAL: Final = (
     _unary("sprop", "X * (1 - X) in one pass.", 2, spelling="sprop()", vtype=_arithmetic, **_SAFE),
     _unary("sigmoid_op", "1 / (1 + exp(-X)) in one pass, without overflow.", 21, spelling="sigmoid_op()"),
     _unary("square", "X ^ 2.", spelling="square()", **_SAFE),
-    _cell("axpy", "X: M|D|B, s: D|B, Y: M|D|B", "X + s * Y without the intermediate.", spelling="axpy()", flops=_cost(2)),
+    _cell("axpy", "X: M|D, s: D, Y: M|D", "X + s * Y without the intermediate.", spelling="axpy()", flops=_cost(2)),
 )
 
 ROWS: Final[tuple[Op, ...]] = (*_ARITHMETIC, *_LOGIC, *_BITS, *_MATH, *_INTERNAL)

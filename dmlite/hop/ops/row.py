@@ -144,7 +144,7 @@ def unknown(*_: Fact) -> Size:
 
 
 def cellwise(*facts: Fact) -> Size:
-    """Broadcasting of DML: equal shapes, scalars, and row or column vectors or 1x1 on either side.
+    """Broadcasting of DML: equal shapes, scalars, and row or column vectors or 1x1 on either side, no column against a row.
 
     Raises ShapeError when two known shapes cannot be combined.
     """
@@ -161,4 +161,8 @@ def cellwise(*facts: Fact) -> Size:
             raise ShapeError(f"shapes {a.shape_text()} and {b.shape_text()} do not fit cell by cell", "both need the same shape, or one must be a scalar or a vector along one side")
         size = wide.pop() if wide else (None if None in sizes else 1)
         rows, cols = (size, cols) if axis == 0 else (rows, size)
+    shapes = [(f.rows, f.cols) for f in matrices]
+    if (rows, cols) not in shapes and not any(None in shape for shape in shapes):
+        texts = " and ".join(f.shape_text() for f in matrices)
+        raise ShapeError(f"shapes {texts} do not fit cell by cell", "a column and a row are combined by outer(u, v, op)")
     return rows, cols
