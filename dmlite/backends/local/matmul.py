@@ -1,0 +1,122 @@
+"""Matrix products, dense or CSR on either side, and the fused forms that never build a transpose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+
+from dmlite.backends.local.storage import Matrix, dense, is_matrix, is_sparse, settle
+from dmlite.errors import DMLRuntimeError
+from dmlite.memory import reserve
+
+# Products with fewer cells than this cannot exhaust the memory, so they skip the check.
+_SMALL: Final = 1 << 22
+# Rows of X are read in blocks of this many bytes by `mmchain`, so that the second use of a block finds it in cache.
+_BLOCK_BYTES: Final = 1 << 20
+
+
+def matmul(a: Matrix, b: Matrix) -> Matrix:
+    """`A %*% B`: n x k times k x m; CSR only when both are, and the product is sparse enough.
+
+    Raises DMLRuntimeError when the inner dimensions differ or an operand is a scalar.
+    """
+    if a.__class__ is np.ndarray and b.__class__ is np.ndarray:
+        (n, k), (rows, m) = a.shape, b.shape
+        if k != rows:
+            raise _misfit(a, b)
+        if n * m > _SMALL:
+            reserve(n, m, "a matrix product")
+        return a @ b
+    return _sparse_product(a, b)
+
+
+def _sparse_product(a: Any, b: Any) -> Matrix:
+    """The product when at least one operand is not a dense matrix."""
+    if not (is_matrix(a) and is_matrix(b)):
+        raise DMLRuntimeError("'%*%' multiplies two matrices, found a scalar", hint="use '*' to scale a matrix")
+    if a.shape[1] != b.shape[0]:
+        raise _misfit(a, b)
+    if is_sparse(a) and is_sparse(b):
+        return _sorted(settle(a @ b))
+    reserve(a.shape[0], b.shape[1], "a matrix product")
+    return a @ b
+
+
+def tmm(a: Matrix, b: Matrix) -> Matrix:
+    """`t(A) %*% B`: A k x n, B k x m; a CSR A is read as it lies."""
+    if a.shape[0] != b.shape[0]:
+        raise DMLRuntimeError(f"t(A) %*% B needs as many rows in A as in B, found {_shape(a)} and {_shape(b)}")
+    if is_sparse(a) and is_sparse(b):
+        return _sorted(settle(a.T.tocsr() @ b))
+    return _sparse_product(a.T, b) if is_sparse(a) else matmul(a.T, b)
+
+
+def tsmm_left(x: Matrix) -> Matrix:
+    """`t(X) %*% X`, n x n of an m x n matrix, exactly symmetric."""
+    if is_sparse(x):
+        # The product of CSC and CSR comes as CSC, which for a symmetric matrix is its own CSR.
+        return _sorted(settle((x.T @ x).T))
+    return matmul(x.T, x)
+
+
+def tsmm_right(x: Matrix) -> Matrix:
+    """`X %*% t(X)`, m x m of an m x n matrix, exactly symmetric."""
+    if is_sparse(x):
+        return _sorted(settle(x @ x.T.tocsr()))
+    return matmul(x, x.T)
+
+
+def mmchain(x: Matrix, v: Matrix) -> np.ndarray:
+    """`t(X) %*% (X %*% v)`, n x c of an m x n matrix and an n x c one."""
+    return _chain(x, v, None, None)
+
+
+def mmchain_w(x: Matrix, v: Matrix, w: Matrix) -> np.ndarray:
+    """`t(X) %*% (w * (X %*% v))`, with w m x 1 or m x c."""
+    return _chain(x, v, w, np.multiply)
+
+
+def mmchain_y(x: Matrix, v: Matrix, y: Matrix) -> np.ndarray:
+    """`t(X) %*% ((X %*% v) - y)`, with y m x 1 or m x c."""
+    return _chain(x, v, y, np.subtract)
+
+
+def _chain(x: Matrix, v: Matrix, u: Matrix | None, combine: Callable[..., Any] | None) -> np.ndarray:
+    """t(X) (X v combined with u), in one scan of a large row-major X."""
+    if x.shape[1] != v.shape[0]:
+        raise _misfit(x, v)
+    if u is not None and (u.shape[0] != x.shape[0] or u.shape[1] not in (1, v.shape[1])):
+        raise DMLRuntimeError(f"X %*% v is {x.shape[0]}x{v.shape[1]} and does not fit the {_shape(u)} vector beside it")
+    v, u = dense(v), None if u is None else dense(u)
+    if is_sparse(x) or x.nbytes <= 2 * _BLOCK_BYTES or not x.flags.c_contiguous:
+        return x.T @ _between(x @ v, u, combine)
+    step = max(1, _BLOCK_BYTES // (8 * x.shape[1]))
+    total = np.zeros((x.shape[1], v.shape[1]))
+    for start in range(0, x.shape[0], step):
+        block = x[start : start + step]
+        total += block.T @ _between(block @ v, None if u is None else u[start : start + step], combine)
+    return total
+
+
+def _between(q: np.ndarray, u: np.ndarray | None, combine: Callable[..., Any] | None) -> np.ndarray:
+    return q if combine is None else combine(q, u, out=q)
+
+
+def _sorted(x: Matrix) -> Matrix:
+    """SciPy leaves the columns within a row of a product in any order."""
+    if is_sparse(x):
+        x.sort_indices()
+    return x
+
+
+def _misfit(a: Matrix, b: Matrix) -> DMLRuntimeError:
+    return DMLRuntimeError(
+        f"matrix product of {_shape(a)} and {_shape(b)}: the inner dimensions {a.shape[1]} and {b.shape[0]} differ",
+        hint="transpose one of the two with t(), or check how they were built",
+    )
+
+
+def _shape(x: Matrix) -> str:
+    return f"{x.shape[0]}x{x.shape[1]}"
