@@ -1,0 +1,126 @@
+"""The binary container: a NumPy `.npy` array when dense, an uncompressed `.npz` of the three CSR arrays when sparse.
+
+Nothing is ever unpickled. The sparse layout is the one of `scipy.sparse.save_npz`.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from typing import Any, BinaryIO, Final
+
+import numpy as np
+
+from dmlite import memory
+from dmlite.backends.local import storage
+from dmlite.backends.local.storage import Matrix
+from dmlite.errors import DMLIOError
+from dmlite.runtime.io.files import open_bytes
+from dmlite.runtime.io.meta import Meta, with_sizes
+
+_NPY: Final = b"\x93NUMPY"
+_ZIP: Final = b"PK\x03\x04"
+_CSR: Final = ("data", "indices", "indptr", "shape")
+
+
+def read(meta: Meta) -> Matrix:
+    """The matrix in a `.npy` or `.npz` container; 1-D arrays are columns, other numbers become doubles.
+
+    Raises DMLIOError for anything else, for damaged files and for pickled objects, which are never loaded.
+    """
+    with open_bytes(meta.path) as file:
+        is_zip = _is_zip(meta.path, file)
+        try:
+            matrix = _read_zip(meta.path, file) if is_zip else _read_array(meta.path, file)
+        except (ValueError, EOFError, KeyError, IndexError, TypeError, zipfile.BadZipFile, SyntaxError) as error:
+            raise DMLIOError(f"{meta.path}: damaged or foreign binary file: {error}") from error
+    meta.check_shape(*matrix.shape)
+    return matrix
+
+
+def peek(meta: Meta) -> Meta:
+    """The sizes in the head of the file."""
+    with open_bytes(meta.path) as file:
+        is_zip = _is_zip(meta.path, file)
+        try:
+            shape, nnz = _zip_sizes(meta.path, file) if is_zip else (_array_shape(meta.path, file), None)
+        except (ValueError, EOFError, KeyError, zipfile.BadZipFile, SyntaxError) as error:
+            raise DMLIOError(f"{meta.path}: damaged or foreign binary file: {error}") from error
+    meta.check_shape(*shape)
+    return with_sizes(meta, *shape, nnz)
+
+
+def write(matrix: Matrix, file: BinaryIO) -> None:
+    """Dense as `.npy`, CSR as `.npz`."""
+    if isinstance(matrix, np.ndarray):
+        np.save(file, matrix, allow_pickle=False)
+        return
+    arrays: dict[str, Any] = {name: np.asarray(getattr(matrix, name)) for name in _CSR}
+    np.savez(file, format=np.array(b"csr"), **arrays)
+
+
+def _is_zip(path: str, file: BinaryIO) -> bool:
+    magic = file.read(6)
+    file.seek(0)
+    if magic.startswith(b"SEQ"):
+        raise DMLIOError(f"{path}: a Hadoop sequence file, which dmlite does not read", hint='write it again with format="csv" or "text"')
+    if magic != _NPY and magic[:4] != _ZIP:
+        raise DMLIOError(f"{path}: is not a binary matrix file", hint='expected .npy or .npz; pass format="csv" or "text" for text')
+    return magic != _NPY
+
+
+def _array_shape(path: str, file: BinaryIO) -> tuple[int, int]:
+    """The matrix shape in a `.npy` header."""
+    version = np.lib.format.read_magic(file)
+    header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, kind = header(file)
+    if kind.kind not in "fiub" or len(shape) not in (1, 2):
+        raise DMLIOError(f"{path}: an array of {kind} with {len(shape)} dimensions, expected a matrix of numbers")
+    return (shape[0], 1) if len(shape) == 1 else shape
+
+
+def _read_array(path: str, file: BinaryIO) -> np.ndarray:
+    start = file.tell()
+    shape = _array_shape(path, file)
+    memory.reserve(*shape, "a matrix")
+    file.seek(start)
+    return np.load(file, allow_pickle=False).astype(np.float64, copy=False).reshape(shape)
+
+
+def _zip_sizes(path: str, file: BinaryIO) -> tuple[tuple[int, int], int | None]:
+    with zipfile.ZipFile(file) as archive:
+        names = archive.namelist()
+        if "indptr.npy" not in names:
+            if len(names) != 1:
+                raise DMLIOError(f"{path}: holds {len(names)} arrays, expected one matrix")
+            with archive.open(names[0]) as member:
+                return _array_shape(path, member), None  # type: ignore[arg-type]
+        with archive.open("shape.npy") as member:
+            rows, cols = np.load(member, allow_pickle=False).tolist()
+        with archive.open("data.npy") as member:
+            return (rows, cols), _array_shape(path, member)[0]  # type: ignore[arg-type]
+
+
+def _read_zip(path: str, file: BinaryIO) -> Matrix:
+    with zipfile.ZipFile(file) as archive:
+        # A tiny compressed member may stand for more than fits into memory.
+        memory.reserve(sum(member.file_size for member in archive.infolist()), 1, "a matrix", bytes_per_cell=1)
+    file.seek(0)
+    with np.load(file, allow_pickle=False) as arrays:
+        if "indptr" not in arrays:
+            if len(arrays.files) != 1:
+                raise DMLIOError(f"{path}: holds {len(arrays.files)} arrays, expected one matrix")
+            found = arrays[arrays.files[0]]
+            if found.ndim not in (1, 2) or found.dtype.kind not in "fiub":
+                raise DMLIOError(f"{path}: an array of {found.dtype} with {found.ndim} dimensions, expected a matrix of numbers")
+            return found.astype(np.float64, copy=False).reshape(len(found), -1)
+        if arrays["format"].item() not in (b"csr", "csr"):
+            raise DMLIOError(f"{path}: a sparse matrix stored as {arrays['format'].item()!r}, expected csr")
+        data, indices, indptr, shape = (arrays[name] for name in _CSR)
+    if data.dtype.kind not in "fiub":
+        raise DMLIOError(f"{path}: a sparse matrix of {data.dtype}, expected numbers")
+    from scipy.sparse import csr_array
+
+    matrix = csr_array((data.astype(np.float64, copy=False), indices, indptr), shape=tuple(shape.tolist()))
+    matrix.check_format(full_check=True)
+    matrix.sum_duplicates()
+    return storage.settle(matrix)

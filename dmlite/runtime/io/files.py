@@ -1,0 +1,130 @@
+"""Opening, replacing and reporting on files, so that every trouble with one is a DMLIOError that names it."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, Final, TextIO
+
+from dmlite.errors import DMLIOError, DMLRuntimeError
+
+_BOM: Final = b"\xef\xbb\xbf"
+
+
+def local_path(filename: object) -> str:
+    """The path a script's file name stands for; `file:` addresses are local, other schemes are refused."""
+    if not isinstance(filename, str) or not filename.strip():
+        raise DMLIOError(f"a file name must be a non-empty string, found {filename!r}")
+    if "\0" in filename:
+        raise DMLIOError(f"the file name {filename!r} holds a zero byte")
+    scheme, colon, rest = filename.partition(":")
+    if colon and scheme.lower() == "file":
+        return "/" + rest.lstrip("/") if rest.startswith("/") else rest
+    if colon and rest.startswith("//"):
+        raise DMLIOError(f"{filename}: '{scheme}' addresses are not supported", hint="copy the file to a local disk")
+    return filename
+
+
+@contextmanager
+def reporting(path: str) -> Iterator[None]:
+    """Turn what can go wrong inside into a DMLIOError about `path`."""
+    try:
+        yield
+    except DMLIOError:
+        raise
+    except FileNotFoundError as error:
+        raise _missing(path) from error
+    except IsADirectoryError as error:
+        raise _directory(path) from error
+    except OSError as error:
+        raise DMLIOError(f"{path}: {error.strerror or error}") from error
+    except DMLRuntimeError as error:
+        raise DMLIOError(f"{path}: {error.message}", hint=error.problems[0].hint) from error
+    except MemoryError as error:
+        raise DMLIOError(f"{path}: does not fit into memory") from error
+
+
+def _directory(path: str) -> DMLIOError:
+    return DMLIOError(f"{path}: is a folder, expected a file", hint="name one file inside it")
+
+
+def _missing(path: str) -> DMLIOError:
+    """A file-not-found error whose hint names the most similar file in the same folder."""
+    folder, name = os.path.split(path)
+    try:
+        names = [entry for entry in os.listdir(folder or ".") if not entry.endswith(".mtd")]
+    except OSError:
+        return DMLIOError(f"{path}: no such file", hint=f"there is no folder '{folder}'")
+    near = difflib.get_close_matches(name, names, n=1) or [n for n in names if Path(n).stem == Path(name).stem]
+    hint = f"did you mean '{os.path.join(folder, near[0])}'?" if near else f"relative names start at {os.getcwd()}"
+    return DMLIOError(f"{path}: no such file", hint=hint)
+
+
+def open_bytes(path: str) -> BinaryIO:
+    """`path` opened for reading, a possible UTF-8 byte order mark skipped.
+
+    Raises DMLIOError for folders, pipes and devices, and OSError as `open` does; use inside `reporting`.
+    """
+    mode = os.stat(path).st_mode
+    if stat.S_ISDIR(mode):
+        raise _directory(path)
+    if not stat.S_ISREG(mode):
+        raise DMLIOError(f"{path}: is not a regular file")
+    file = open(path, "rb")  # noqa: SIM115 (handed to the caller)
+    if file.read(3) != _BOM:
+        file.seek(0)
+    return file
+
+
+def check_text(path: str, head: bytes) -> None:
+    """Refuse the first bytes of a file that cannot be a text of numbers."""
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise DMLIOError(f"{path}: is encoded as UTF-16", hint="save it as UTF-8")
+    if b"\0" in head:
+        raise DMLIOError(f"{path}: is a binary file, expected text", hint='dmlite reads its own binary files with format="binary"')
+
+
+def quoted(field: bytes, limit: int = 40) -> str:
+    """A piece of a file as it is shown in a message."""
+    text = field.decode("utf-8", "replace")
+    return repr(text if len(text) <= limit else text[: limit - 3] + "...")
+
+
+@contextmanager
+def replacing(*paths: str) -> Iterator[list[str]]:
+    """Temporary names beside `paths`; they take the places of `paths` when the block succeeds.
+
+    When it fails, nothing is left: no temporary file and none of the new ones. Missing folders are made.
+    """
+    targets = [os.path.realpath(path) for path in paths]
+    for path, target in zip(paths, targets, strict=True):
+        _check_target(path, target)
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+    temporary = [os.path.join(os.path.dirname(target), f".dmlite-{secrets.token_hex(6)}.tmp") for target in targets]
+    replaced: list[str] = []
+    try:
+        yield temporary
+        for source, target in zip(temporary, targets, strict=True):
+            os.replace(source, target)
+            replaced.append(target)
+    except BaseException:
+        for name in temporary + replaced:
+            Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _check_target(path: str, target: str) -> None:
+    if os.path.isdir(target):
+        raise DMLIOError(f"{path}: is a folder, cannot be replaced by a file", hint="choose another name")
+    if os.path.exists(target) and not os.path.isfile(target):
+        raise DMLIOError(f"{path}: is not a regular file, cannot be replaced")
+
+
+def create_text(path: str) -> TextIO:
+    """A new UTF-8 text file with plain newlines."""
+    return open(path, "x", encoding="utf-8", newline="\n", buffering=1 << 20)
