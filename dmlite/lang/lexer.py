@@ -24,7 +24,11 @@ STRAYS = (
     ("BAD_NUMBER", r"\.?[0-9][A-Za-z0-9_.]*"),
     ("OPEN_STRING", r"[\"']"),
     ("OPEN_COMMENT", r"/\*"),
-    ("UNKNOWN", r"\*\*|:=|%[A-Za-z]+%|->|\|>|[-*/]=|[^\s\w]|\w+|."),
+    ("UNKNOWN", r"%[A-Za-z]+%|[^\s\w]|\w+|."),
+)
+DOTTED_NAMES = (
+    *(f"as.{kind}" for kind in ("scalar", "matrix", "frame", "list", "double", "integer", "logical", "boolean")),
+    *("index.return", "empty.return", "lower.tail", "lower.tri", "upper.tri", "is.na", "is.nan", "is.infinite"),
 )
 OPERAND_ENDS = frozenset({"NAME", "QUALIFIED", "INTEGER", "DOUBLE", "STRING", "BOOLEAN", "DOLLAR", "RPAR", "RSQB"})
 STARTS = frozenset({"SEMICOLON", "LBRACE", "RBRACE", "ELSE"})

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from dmlite.errors import DMLSyntaxError, Problems, Source
 from dmlite.lang import nodes
 from dmlite.lang.build import Builder
-from dmlite.lang.lexer import tokenize
-from dmlite.lang.tables import ACCEPT, tables
+from dmlite.lang.lexer import Token, tokenize
+from dmlite.lang.mistakes import Scene, explain
+from dmlite.lang.tables import ACCEPT, Rule, tables
+
+MAX_PROBLEMS = 20
+STATEMENT_WORDS = frozenset({"IF", "FOR", "PARFOR", "WHILE", "SOURCE", "SETWD", "QUALIFIED", "_MULTI"})
+AFTER_FIRST_NAME = frozenset({"=", "<-", "+=", "(", "["})
 
 
 def parse(text: str, name: str = "<script>") -> nodes.Script:
@@ -18,74 +24,136 @@ def parse(text: str, name: str = "<script>") -> nodes.Script:
     """
     problems = Problems()
     tokens, comments = tokenize(Source(name, text))
-    script = _Automaton(tokens, Builder(problems)).run()
+    script = _Automaton(tokens, problems).run()
     problems.raise_if_any(DMLSyntaxError)
+    assert script is not None
     return replace(script, comments=tuple(comments))
 
 
 class _Automaton:
-    """Four stacks in step: states, values, and the spans of the first and last token under each value."""
+    """Four stacks in step: states (one more than the rest), values, and the first and last token under each value."""
 
-    def __init__(self, tokens, builder):
+    def __init__(self, tokens: list[Token], problems: Problems):
+        table = tables()
+        builder = Builder(problems)
         self.tokens = tokens
-        self.tables = tables()
-        self.methods = [getattr(builder, rule.action) if rule.action and not rule.lhs.startswith("_") else None for rule in self.tables.rules]
-        self.states = [self.tables.start]
-        self.values = []
-        self.firsts = []
-        self.lasts = []
+        self.problems = problems
+        self.actions = table.actions
+        self.end = table.end
+        self.rules = [(rule, getattr(builder, rule.action) if rule.action else None) for rule in table.rules]
+        self.states = [table.start]
+        self.values: list[Any] = []
+        self.firsts: list[int] = []
+        self.lasts: list[int] = []
 
-    def run(self):
-        table = self.tables.actions
-        states, values, firsts, lasts = self.states, self.values, self.firsts, self.lasts
-        for token in self.tokens:
-            kind = token.kind
-            while True:
-                action = table[states[-1]].get(kind)
-                if action is None:
-                    raise DMLSyntaxError(f"unexpected {token.text}", token.span)
-                if action >= 0:
-                    states.append(action)
-                    values.append(token)
-                    firsts.append(token.span)
-                    lasts.append(token.span)
-                    break
-                self._reduce(~action, token)
-                if kind == ACCEPT and states[-1] == self.tables.end:
-                    return values[-1]
+    def run(self) -> nodes.Script | None:
+        """The script, or None when there were syntax errors (they are in `problems`)."""
+        actions, states, tokens = self.actions, self.states, self.tokens
+        at = 0
+        while True:
+            kind = tokens[at].kind
+            action = actions[states[-1]].get(kind)
+            if action is None:
+                if (at := self._fail(at)) is None:
+                    return None
+            elif action < 0:
+                self._reduce(*self.rules[~action], at)
+                if kind == ACCEPT and states[-1] == self.end:
+                    return self.values[-1]
+            else:
+                states.append(action)
+                self.values.append(tokens[at])
+                self.firsts.append(at)
+                self.lasts.append(at)
+                at += 1
 
-    def _reduce(self, number, token):
-        rule = self.tables.rules[number]
-        states, values, firsts, lasts = self.states, self.values, self.firsts, self.lasts
-        size = rule.size
-        method = self.methods[number]
-        if size == 1 and rule.action is None:
-            states.pop()
-            states.append(self.tables.actions[states[-1]][rule.lhs])
+    def _reduce(self, rule: Rule, method: Any, at: int) -> None:
+        """Replace the topmost `rule.size` values by what the rule makes of them."""
+        states, size = self.states, rule.size
+        if size == 1 and rule.passes:
+            states[-1] = self.actions[states[-2]][rule.lhs]
             return
-        if size:
-            parts = values[-size:]
-            first, last = firsts[-size], lasts[-1]
-            del states[-size:], values[-size:], firsts[-size:], lasts[-size:]
-        else:
-            parts, first, last = [], token.span, token.span
-        children = []
-        for at, spliced in rule.keep:
-            if at < 0:
+        first, last = (self.firsts[-size], self.lasts[-1]) if size else (at, at)
+        parts = self.values[len(self.values) - size :]
+        for stack in (states, self.values, self.firsts, self.lasts):
+            del stack[len(stack) - size :]
+        children: list[Any] = []
+        for position, spliced in rule.keep:
+            if position < 0:
                 children.append(None)
             elif not spliced:
-                children.append(parts[at])
+                children.append(parts[position])
             elif children:
-                children.extend(parts[at])
+                children.extend(parts[position])
             else:
-                children = parts[at]
-        if method is not None:
-            value = method(first if first is last else first.to(last), *children)
-        elif rule.action is None:
-            value = children[0]
+                children = parts[position]
+        if method:
+            span = self.tokens[first].span
+            self.values.append(method(span if first == last else span.to(self.tokens[last].span), *children))
         else:
-            value = children
-        states.append(self.tables.actions[states[-1]][rule.lhs])
-        values.append(value)
-        firsts.append(first)
-        lasts.append(last)
+            self.values.append(children[0] if rule.passes else children)
+        states.append(self.actions[states[-1]][rule.lhs])
+        self.firsts.append(first)
+        self.lasts.append(last)
+
+    # ---------------------------------------------------------------- errors
+    def _fail(self, at: int) -> int | None:
+        """Report the token at `at`; where to go on, or None when nothing more can be told."""
+        level = self._statement_level()
+        begin = self.firsts[level] if level < len(self.firsts) else at
+        accepted = frozenset(kind for kind in self.actions[self.states[-1]] if kind.isupper() and self._accepts(kind))
+        scene = Scene(self.tokens, at, begin, accepted)
+        if not (self.problems.found and scene.unbalanced):
+            self.problems.found.append(explain(scene))
+        if len(self.problems.found) >= MAX_PROBLEMS:
+            return None
+        return self._resume(at, begin)
+
+    def _statement_level(self) -> int:
+        """The height of the innermost state in which a statement may begin."""
+        return next(height for height in reversed(range(len(self.states))) if "statement" in self.actions[self.states[height]])
+
+    def _accepts(self, kind: str) -> bool:
+        """Whether `kind` could really come next: the row of a state may promise more than the stack allows."""
+        states = list(self.states)
+        while (action := self.actions[states[-1]].get(kind)) is not None:
+            if action >= 0:
+                return True
+            rule = self.rules[~action][0]
+            del states[len(states) - rule.size :]
+            states.append(self.actions[states[-1]][rule.lhs])
+            if kind == ACCEPT and states[-1] == self.end:
+                return True
+        return False
+
+    def _resume(self, at: int, begin: int) -> int | None:
+        """Drop the broken statement, with its braces, up to a token from which another one can be read."""
+        margin = self.tokens[begin].span.col
+        parentheses = braces = 0
+        for position in range(begin, len(self.tokens) - 1):
+            kind = self.tokens[position].kind
+            if position >= max(at, begin + 1) and not braces and self._may_resume(position, margin, parentheses) and self._unwind(kind):
+                return position
+            parentheses += (kind == "LPAR") - (kind == "RPAR")
+            if position >= at:
+                braces = max(0, braces + (kind == "LBRACE") - (kind == "RBRACE"))
+        return None
+
+    def _may_resume(self, at: int, margin: int, parentheses: int) -> bool:
+        """Whether a statement seems to start or a block to end here; `margin` is the column of the broken statement."""
+        token, previous = self.tokens[at], self.tokens[at - 1]
+        if token.kind == "RBRACE" or (token.kind == "SEMICOLON" and parentheses <= 0):
+            return True
+        fresh_line = previous.span.end_line < token.span.line and token.span.col <= margin
+        if not fresh_line and (previous.kind not in ("SEMICOLON", "RBRACE") or parentheses > 0):
+            return False
+        return token.kind in STATEMENT_WORDS or (token.kind == "NAME" and self.tokens[at + 1].text in AFTER_FIRST_NAME)
+
+    def _unwind(self, kind: str) -> bool:
+        """Drop what was read since the innermost place where a statement list can go on with `kind`."""
+        for height in reversed(range(len(self.states))):
+            row = self.actions[self.states[height]]
+            if "statement" in row and kind in row:
+                del self.states[height + 1 :], self.values[height:], self.firsts[height:], self.lasts[height:]
+                return True
+        return False

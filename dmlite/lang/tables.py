@@ -20,14 +20,15 @@ ACCEPT = "$END"
 
 @dataclass(frozen=True)
 class Rule:
-    """One production. `keep` says what its action gets: (position, spliced) pairs, position -1 for an absent `[...]`.
+    """One production. `keep` says what it is made from: (position, spliced) pairs, position -1 for an absent `[...]`.
 
-    `action` is None when the only kept child is passed on as it is.
+    It becomes what the method `action` makes of that; without an action the list of it, or its only member if it `passes`.
     """
 
     lhs: str
     size: int
     action: str | None
+    passes: bool
     keep: tuple[tuple[int, bool], ...]
 
 
@@ -83,7 +84,7 @@ def _from_json(data: dict[str, Any]) -> Tables:
         patterns=tuple((name, pattern) for name, pattern in data["patterns"]),
         words=data["words"],
         actions=tuple(data["actions"]),
-        rules=tuple(Rule(lhs, size, action, tuple((at, spliced) for at, spliced in keep)) for lhs, size, action, keep in data["rules"]),
+        rules=tuple(Rule(*head, tuple((at, spliced) for at, spliced in keep)) for *head, keep in data["rules"]),
         start=data["start"],
         end=data["end"],
     )
@@ -146,9 +147,10 @@ def _rule(rule: Any, hollow: set[str]) -> list[Any]:
         if not (symbol.filter_out if symbol.is_term else symbol.name in hollow):
             keep.append((at, not symbol.is_term and symbol.name.startswith("_")))
         at += 1
-    single = rule.options.expand1 and not rule.alias and len(keep) == 1 and not keep[0][1]
-    name = rule.alias or rule.origin.name
-    return [str(rule.origin.name), len(rule.expansion), None if single else str(name), keep]
+    origin = str(rule.origin.name)
+    passes = bool(rule.options.expand1 and not rule.alias and len(keep) == 1 and not keep[0][1])
+    action = None if passes or origin.startswith("_") else str(rule.alias or origin)
+    return [origin, len(rule.expansion), action, passes, keep]
 
 
 def _terminals(terminals: list[Any]) -> tuple[dict[str, str], list[tuple[str, str]]]:
