@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 from dmlite.hop.facts import Fact
 from dmlite.hop.ops.row import Op, ShapeError, Size, same, unknown
@@ -44,8 +45,10 @@ def _number(fact: Fact) -> float | None:
 
 
 # ---------------------------------------------------------------- filled, reshaped and drawn matrices
-def _dims(_data: Fact, rows: Fact, cols: Fact, *_: Fact) -> Size:
-    return rows.const_int(), cols.const_int()
+def _dims(*positions: int) -> Callable[..., Size]:
+    """The size rule of rows whose arguments at `positions` are the number of rows and of columns."""
+    i, j = positions
+    return lambda *facts: (facts[i].const_int(), facts[j].const_int())
 
 
 def _fill_nnz(data: Fact, *_: Fact) -> int | None:
@@ -55,7 +58,7 @@ def _fill_nnz(data: Fact, *_: Fact) -> int | None:
 def _reshape_size(x: Fact, rows: Fact, cols: Fact, *_: Fact) -> Size:
     n, m = rows.const_int(), cols.const_int()
     cells = x.cells
-    if cells is None or (n is None and m is None):
+    if cells is None:
         return n, m
     if m is None and n and cells % n == 0:
         m = cells // n
@@ -66,17 +69,9 @@ def _reshape_size(x: Fact, rows: Fact, cols: Fact, *_: Fact) -> Size:
     return n, m
 
 
-def _reshape_nnz(x: Fact, *_: Fact) -> int | None:
-    return x.nnz
-
-
-def _rand_size(rows: Fact, cols: Fact, *_: Fact) -> Size:
-    return rows.const_int(), cols.const_int()
-
-
 def _rand_nnz(_rows: Fact, _cols: Fact, low: Fact, high: Fact, sparsity: Fact, _seed: Fact, pdf: Fact, *_: Fact) -> int | None:
-    all_zero = low.value == 0 and high.value == 0 and pdf.value == "uniform"
-    return 0 if sparsity.value == 0 or all_zero else None
+    only_zero = low.value == 0 and high.value == 0 and pdf.value == "uniform"
+    return 0 if sparsity.value == 0 or only_zero else None
 
 
 def _rand_flops(rows: Fact, cols: Fact, *_: Fact) -> float | None:
@@ -84,18 +79,11 @@ def _rand_flops(rows: Fact, cols: Fact, *_: Fact) -> float | None:
     return None if n is None or m is None else 10.0 * n * m
 
 
-def _sample_size(_range: Fact, size: Fact, *_: Fact) -> Size:
-    return size.const_int(), 1
-
-
 # ---------------------------------------------------------------- tables, products, diagonals
 def _table_size(_a: Fact, b: Fact, _w: Fact, rows: Fact, cols: Fact, *_: Fact) -> Size:
-    n, m = rows.const_int(), cols.const_int()
-    return n, b.const_int() if m is None and cols.kind == "unknown" else m
-
-
-def _table_dims_size(_a: Fact, _b: Fact, rows: Fact, cols: Fact) -> Size:
-    return rows.const_int(), cols.const_int()
+    """A scalar B is the only column that is counted into, hence the last one."""
+    width = b.const_int() if cols.kind == "unknown" and b.is_scalar else cols.const_int()
+    return rows.const_int(), width
 
 
 def _table_nnz(a: Fact, *_: Fact) -> int | None:
@@ -104,7 +92,7 @@ def _table_nnz(a: Fact, *_: Fact) -> int | None:
 
 def _outer_size(u: Fact, v: Fact, *_: Fact) -> Size:
     if u.cols not in (None, 1) or v.rows not in (None, 1):
-        raise ShapeError(f"outer of {u.shape_text()} and {v.shape_text()}", "it takes a column vector and a row vector: outer(u, t(v), op)")
+        raise ShapeError(f"outer of {u.shape_text()} and {v.shape_text()}", "it takes a column and a row vector: outer(u, t(v), op)")
     return u.rows, v.cols
 
 
@@ -127,26 +115,161 @@ def _nnz(x: Fact, *_: Fact) -> int | None:
 
 
 # ---------------------------------------------------------------- concatenation
-def _bind(axis: int) -> tuple[object, object]:
-    """Size and nnz rules of matrices put side by side along `axis`."""
-    names = ("rows", "cols")
-    along, across = names[axis], names[1 - axis]
+def _bind_size(name: str, along: str, across: str) -> Callable[..., Size]:
+    """The size rule of matrices put one after the other `along` rows or cols."""
 
     def size(*parts: Fact) -> Size:
-        shared = next((p for p in parts if getattr(p, across) is not None), None)
+        shared = next((p for p in parts if getattr(p, across) is not None), Fact())
         for part in parts:
-            if shared is not None and getattr(part, across) not in (None, getattr(shared, across)):
-                raise ShapeError(
-                    f"{'cr'[1 - axis]}bind of {shared.shape_text()} and {part.shape_text()}", f"all parts need the same number of {across}"
-                )
+            if getattr(part, across) not in (None, getattr(shared, across)):
+                raise ShapeError(f"{name} of {shared.shape_text()} and {part.shape_text()}", f"all parts need equally many {across}")
         lengths = [getattr(p, along) for p in parts]
-        total = None if None in lengths else sum(lengths)
-        width = None if shared is None else getattr(shared, across)
-        return (total, width) if axis == 0 else (width, total)
+        total, width = None if None in lengths else sum(lengths), getattr(shared, across)
+        return (total, width) if along == "rows" else (width, total)
 
-    return size, _bind_nnz
+    return size
 
 
 def _bind_nnz(*parts: Fact) -> int | None:
-    counts = [p.nnz for p in parts]
-    return None if None in counts else sum(counts)  # type: ignore[arg-type]
+    total = 0
+    for part in parts:
+        if part.nnz is None:
+            return None
+        total += part.nnz
+    return total
+
+
+def _bind_rows(name: str, along: str, across: str, *aliases: str) -> tuple[Op, ...]:
+    """What cbind and rbind take, by the kind of the first argument; all of it is told apart by one kernel."""
+    kernel, shared = f"construct.{name}", dict[str, Any](spelling=name, aliases=aliases)
+    side = "beside" if along == "cols" else "below"
+    doc = f"Matrices put {side} one another"
+    return (
+        Op(name, "X: M, *more: M", "M", kernel, f"{doc}.", _bind_size(name, along, across), _bind_nnz, **shared),
+        Op(f"{name}_list", "parts: L", "M", kernel, f"{doc}, taken from a list.", unknown, **shared),
+        Op(f"{name}_append", "items: L, *more: A", "L", kernel, "The list with further elements at its end.", **shared),
+        Op(f"{name}_text", "a: T, b: T", "T", kernel, "Two strings as two lines.", **shared),
+        Op(f"{name}_any", "first: A, *more: A", "A", kernel, f"{doc}, or a list with further elements.", **shared),
+    )
+
+
+ROWS: Final[tuple[Op, ...]] = (
+    Op(
+        "fill",
+        "data: S, rows: D, cols: D, byrow: B = TRUE",
+        "M",
+        "construct.fill",
+        "A matrix of one number everywhere, or of the numbers in a string, row by row.",
+        size=_dims(1, 2),
+        nnz=_fill_nnz,
+        spelling="matrix",
+    ),
+    Op(
+        "reshape",
+        "data: M, rows: D, cols: D, byrow: B = TRUE",
+        "M",
+        "construct.reshape",
+        "The cells of a matrix in another shape, read and written by row or by column.",
+        size=_reshape_size,
+        nnz=_nnz,
+        zero=(0,),
+        spelling="matrix",
+        view=True,
+    ),
+    Op(
+        "matrix",
+        "data: A, rows: D, cols: D, byrow: B = TRUE",
+        "M",
+        "construct.matrix",
+        "A matrix filled with a number, read from a string, or reshaped from a matrix.",
+        size=_dims(1, 2),
+        view=True,
+    ),
+    Op(
+        "rand",
+        'rows: D = 1, cols: D = 1, min: D = 0, max: D = 1, sparsity: D = 1, seed: D = -1, pdf: T = "uniform", lambda: D = 1',
+        "M",
+        "random.rand",
+        "Random numbers: uniform on [min, max), normal (standard) or poisson (lambda). The same seed gives the same matrix everywhere; "
+        "seed -1 gives other numbers at each execution, so two such calls are never one.",
+        size=_dims(0, 1),
+        nnz=_rand_nnz,
+        flops=_rand_flops,
+        aliases=("Rand", "RAND"),
+    ),
+    Op(
+        "sample",
+        "range: D, size: D, replace: S = FALSE, seed: D = -1",
+        "M",
+        "random.sample",
+        "A column of `size` whole numbers drawn from 1..range; a number as third argument is the seed. "
+        "Without a seed two calls differ, so they are never one.",
+        size=lambda _range, size, *_: (size.const_int(), 1),
+    ),
+    Op(
+        "seq",
+        "from: D, to: D, incr: D = ?",
+        "M",
+        "construct.seq",
+        "A column of equally spaced numbers; the increment is 1, or -1 when counting down.",
+        size=_seq_size,
+    ),
+    Op(
+        "table_dims",
+        "A: M, B: M|S, odim1: D, odim2: D",
+        "M",
+        "construct.table_dims",
+        "How often each pair (A[k], B[k]) occurs, as an odim1 x odim2 matrix; pairs outside of it are left out.",
+        size=_dims(2, 3),
+        nnz=_table_nnz,
+        spelling="table",
+        aliases=("ctable",),
+    ),
+    Op(
+        "table",
+        "A: M, B: M|S, W: M|S = 1, odim1: D = ?, odim2: D = ?, outputEmptyBlocks: B = TRUE",
+        "M",
+        "construct.table",
+        "Sums of the weights W of each pair (A[k], B[k]), in row A[k] and column B[k].",
+        size=_table_size,
+        nnz=_table_nnz,
+        aliases=("ctable",),
+    ),
+    Op(
+        "outer",
+        "u: M, v: M, op: T",
+        "M",
+        "construct.outer",
+        "The n x m matrix of `u op v` for a column u and a row v.",
+        size=_outer_size,
+        nnz=_outer_nnz,
+    ),
+    Op(
+        "diag",
+        "X: M",
+        "M",
+        "construct.diag",
+        "The diagonal matrix of a column, or the diagonal of a square matrix as a column.",
+        size=_diag_size,
+        nnz=_nnz,
+        zero=(0,),
+    ),
+    *_bind_rows("cbind", "cols", "rows", "append"),
+    *_bind_rows("rbind", "rows", "cols"),
+    Op(
+        "lower.tri",
+        "target: M, diag: B = FALSE, values: B = FALSE",
+        "M",
+        "construct.lower_tri",
+        "Ones below the diagonal, or the values of the target there.",
+        size=same,
+    ),
+    Op(
+        "upper.tri",
+        "target: M, diag: B = FALSE, values: B = FALSE",
+        "M",
+        "construct.upper_tri",
+        "Ones above the diagonal, or the values of the target there.",
+        size=same,
+    ),
+)
