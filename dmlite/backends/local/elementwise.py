@@ -248,15 +248,21 @@ def ifelse(c: Any, a: Any, b: Any) -> Matrix:
 
     Raises DMLRuntimeError when the shapes do not fit.
     """
+    if isinstance(c, np.ndarray) and _is_plain(a) and _is_plain(b):
+        if np.shape(a) not in ((), c.shape) or np.shape(b) not in ((), c.shape):
+            fitting_shape(c, a, b)
+        return np.where(c != 0, *(x if isinstance(x, np.ndarray) else float(x) for x in (a, b)))
     _check_numbers(c, a, b)
     shape = fitting_shape(c, a, b)
     if not is_matrix(c):
         return _spread(a if c else b, shape)
-    if not any(is_matrix(x) and is_sparse(x) for x in (c, a, b)):
-        return np.where(c != 0, *(x if isinstance(x, np.ndarray) else float(x) for x in (a, b)))
     if c.shape != shape:
         c = np.broadcast_to(dense(c), shape)
     return add(_take(c, a), _leave(c, b))
+
+
+def _is_plain(x: Any) -> bool:
+    return isinstance(x, np.ndarray) or x.__class__ in _NUMBERS
 
 
 def _spread(x: Any, shape: tuple[int, int]) -> Matrix:

@@ -30,14 +30,14 @@ def _not_numbers(symbol: str, *operands: Any) -> DMLRuntimeError:
     return DMLRuntimeError(f"{symbol} needs numbers, not {shown}", hint="convert strings with as.double(...)")
 
 
-def _checked(z: Any, symbol: str, *operands: Number) -> Number:
+def _checked(z: Any, symbol: str, x: Number, y: Number) -> Number:
     """The result of an operation that is not a float: an int within 64 bits, a float when both operands were boolean."""
-    if z.__class__ is not int or str in map(type, operands):
-        raise _not_numbers(symbol, *operands)
-    if all(x.__class__ is bool for x in operands):
+    if z.__class__ is not int:
+        raise _not_numbers(symbol, x, y)
+    if x.__class__ is bool and y.__class__ is bool:
         return float(z)
     if not _INT_MIN <= z <= _INT_MAX:
-        raise DMLRuntimeError(f"{f' {symbol} '.join(map(str, operands))} overflows a 64-bit int", hint="use doubles, as in 2.0 * x")
+        raise DMLRuntimeError(f"{x} {symbol} {y} overflows a 64-bit int", hint="use doubles, as in 2.0 * x")
     return z
 
 

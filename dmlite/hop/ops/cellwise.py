@@ -198,11 +198,9 @@ _LOGIC: Final = (
 )
 
 _BITS: Final = (
-    _cell(
-        "bitwAnd", _XY, "Bitwise and of the values as 64-bit integers.", vtype=_bits_type, zero=_BOTH, nnz=_nnz_product, commutative=True
-    ),
-    _cell("bitwOr", _XY, "Bitwise or, values as 64-bit integers.", vtype=_bits_type, nnz=_nnz_union, commutative=True),
-    _cell("bitwXor", _XY, "Bitwise exclusive or, values as 64-bit integers.", vtype=_bits_type, nnz=_nnz_union, commutative=True),
+    _cell("bitwAnd", _XY, "Bitwise and, of 64-bit integers.", vtype=_bits_type, zero=_BOTH, nnz=_nnz_product, commutative=True),
+    _cell("bitwOr", _XY, "Bitwise or, of 64-bit integers.", vtype=_bits_type, nnz=_nnz_union, commutative=True),
+    _cell("bitwXor", _XY, "Bitwise exclusive or, of 64-bit integers.", vtype=_bits_type, nnz=_nnz_union, commutative=True),
     _cell("bitwShiftL", _XY, "X shifted left by Y bits.", vtype=_bits_type, zero=(0,)),
     _cell("bitwShiftR", _XY, "X shifted right by Y bits, keeping the sign.", vtype=_bits_type, zero=(0,)),
 )
