@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from dmlite.errors import Problems, Span, did_you_mean
-from dmlite.lang.arguments import Binding, Builtins, Formal, Row, bind, bind_call, call_name, formals_of, signature
-from dmlite.lang.nodes import Binary, Call, Dollar, Expr, Function, ListLiteral, Literal, Name, Unary
+from dmlite.lang.arguments import Binding, Builtins, Formal, Row, bind, bind_call, call_name, formals_of
+from dmlite.lang.nodes import Binary, Call, Dollar, Expr, Function, Literal, Name, Unary
 from dmlite.lang.walk import children
 
 if TYPE_CHECKING:
@@ -44,8 +44,12 @@ class Calls:
         self.warnings = warnings
         self._formals: dict[int, list[Formal]] = {}
 
-    def check(self, call: Call, wanted: int) -> None:
-        """Report what is wrong with a call; `wanted` is the number of results used: 0 in a statement, 1 in an expression, or n targets."""
+    def check(self, call: Call, wanted: int, first_will_do: bool = False) -> None:
+        """Report what is wrong with a call.
+
+        wanted: the number of results used: 0 in a statement, 1 in an expression, n in `[a, b] = ..`; first_will_do: the
+        rest may be dropped, which needs brackets where a builtin is called.
+        """
         callee = self.resolve(call)
         if callee is None:
             self.problems.add(*self._unknown(call))
@@ -53,8 +57,8 @@ class Calls:
             bind_call(callee, call, self.problems)
             self._check_results(call, len(callee.returns), wanted, first_will_do=True)
         else:
-            self._check_builtin(call, callee, wanted)
-        if callee is not None and call_name(call) == "eval":
+            self._check_builtin(call, callee, wanted, first_will_do)
+        if self.is_builtin(call, "eval"):
             self._check_eval(call)
 
     def resolve(self, call: Call) -> Function | Sequence[Row] | None:
@@ -98,14 +102,15 @@ class Calls:
             return {r.type.data for r in callee.returns[:1]}
         return {row.results[0] for row in callee or () if row.results}
 
-    def _check_builtin(self, call: Call, rows: Sequence[Row], wanted: int) -> None:
+    def _check_builtin(self, call: Call, rows: Sequence[Row], wanted: int, first_will_do: bool) -> None:
         bindings = [self._bind(call, row) for row in rows]
         fitting = [row for row, binding in zip(rows, bindings, strict=True) if binding.fits]
         if not fitting:
             closest = min(bindings, key=lambda binding: len(binding.problems.found))
             self.problems.found.extend(p for p in closest.problems.found if p not in self.problems.found)
             return
-        self._check_results(call, max((len(row.results) for row in fitting), key=lambda n: (n == wanted, n)), wanted, first_will_do=False)
+        given = max((len(row.results) for row in fitting), key=lambda n: (n == wanted, n))
+        self._check_results(call, given, wanted, first_will_do)
         if wanted == 0 and not any(row.effect for row in fitting):
             self.warnings.add(
                 f"the result of {call.name}() is not used", call.span, f"assign it, as in x = {call.name}(..), or remove the call"
@@ -167,8 +172,3 @@ class Calls:
         """Everything that can be called without a namespace."""
         yield from self.module.functions
         yield from (s for s in self.builtins.spellings() if s[:1].isalpha())
-
-    def show(self, call: Call) -> str:
-        """The first signature of a callee, for messages."""
-        callee = self.resolve(call)
-        return signature(call_name(call), formals_of(callee if isinstance(callee, Function) else callee[0])) if callee else call_name(call)

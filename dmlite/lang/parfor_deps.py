@@ -17,7 +17,7 @@ from dmlite.lang.walk import assigned, branches, expressions, statements, target
 
 SIZES: Final = frozenset({"nrow", "ncol", "length"})  # reading a size does not read the cells
 UNREAD: Final = SIZES | {"exists"}
-HINT: Final = "if no two iterations ever touch the same cells, say so with parfor(..., check=0)"
+HINT: Final = "parfor(.., check=0) goes without this proof"
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def check_parfor(loop: For, defined_before: Collection[str], scalars: Collection
         problems.add(
             f"parfor: '{name}' exists before the loop and is overwritten by every iteration",
             span,
-            f"use a new name inside the loop, or give each iteration its own cells, as in R[{loop.var},] = ..; {HINT}",
+            f"use a new name inside the loop, or cells of its own, as in R[{loop.var},] = ..; {HINT}",
         )
     for name, span in body.accumulated.items():
         _check_accumulator(name, span, body, scalars, problems)
@@ -116,6 +116,7 @@ class _Body:
         self._bound = assigned(loop.body) | {loop.var}
         self._values: dict[str, Poly | None] = {loop.var: symbol(loop.var)}
         self._inner: list[tuple[str, tuple[Poly, Poly] | None]] = []
+        self._private: set[str] = set()  # variables of inner loops, once those have begun
         self._loops = 0
         self._block(loop.body)
 
@@ -167,6 +168,7 @@ class _Body:
         limits = self._limits(stmt)
         if stmt.var in self.shared and any(a.name == stmt.var for a in self.accesses):
             self.overwritten.setdefault(stmt.var, stmt.span)
+        self._private.add(stmt.var)
         self._forget(stmt.body)
         self._loops += 1
         inner = f"{stmt.var}@{self._loops}"
@@ -197,7 +199,7 @@ class _Body:
                 self._read(*(e for e in (part.lower, part.upper) if e is not None))
 
     def _touch(self, expr: Name | Index, writes: bool) -> None:
-        if expr.name not in self.shared or (isinstance(expr, Name) and expr.name in self._values):
+        if expr.name not in self.shared or expr.name in self._private:
             return
         dims = (self._interval(expr.rows), self._interval(expr.cols)) if isinstance(expr, Index) else (None, None)
         self.accesses.append(_Access(expr.name, expr.span, writes, dims))

@@ -74,14 +74,15 @@ def branches(stmt: If) -> tuple[list[tuple[Expr, tuple[Stmt, ...]]], tuple[Stmt,
     return arms, stmt.orelse
 
 
-def statements(body: Iterable[Stmt]) -> Iterator[Stmt]:
+def statements(body: Iterable[Stmt], *, into_parfor: bool = True) -> Iterator[Stmt]:
     """Every statement of a block, the nested ones too, in the order of the text."""
     stack = list(reversed(tuple(body)))
     while stack:
         stmt = stack.pop()
         yield stmt
-        for block in reversed(blocks(stmt)):
-            stack.extend(reversed(block))
+        if into_parfor or not (isinstance(stmt, For) and stmt.parallel):
+            for block in reversed(blocks(stmt)):
+                stack.extend(reversed(block))
 
 
 def targets(stmt: Stmt) -> tuple[Target, ...]:
@@ -110,10 +111,13 @@ def expressions(stmt: Stmt) -> tuple[Expr, ...]:
     return ()
 
 
-def assigned(body: Iterable[Stmt]) -> set[str]:
-    """The names that a block binds as a whole, loop variables included; `X[1,1] = 2` binds nothing."""
+def assigned(body: Iterable[Stmt], *, into_parfor: bool = True) -> set[str]:
+    """The names that a block binds as a whole, loop variables included; `X[1,1] = 2` binds nothing.
+
+    Without `into_parfor`, only those that can outlive the block: what a parfor creates in its body does not.
+    """
     names: set[str] = set()
-    for stmt in statements(body):
+    for stmt in statements(body, into_parfor=into_parfor):
         names.update(t.name for t in targets(stmt) if not isinstance(t, Index))
         if isinstance(stmt, For):
             names.add(stmt.var)
