@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from dmlite.errors import Problems, Span, did_you_mean
 from dmlite.lang.nodes import Call, Expr, Function
-
-ANY_NAMES: Final = frozenset({"list"})  # builtins whose variadic arguments may carry names of the caller's choice
 
 
 class Parameter(Protocol):
@@ -92,13 +90,13 @@ def bind(call: Call, formals: Sequence[Formal]) -> Binding:
     complain = (result := Binding()).problems.add
     named = False
     for position, arg in enumerate(call.args):
-        if arg.name is None and named and call.name not in ANY_NAMES:
+        if arg.name is None and named:
             complain(
                 f"{shown}: a positional argument cannot follow a named one", arg.span, "name this argument too, or move it to the front"
             )
         elif arg.name is None and position < len(fixed):
             given[position] = arg.value
-        elif spread and (arg.name is None or call.name in ANY_NAMES):
+        elif arg.name is None and spread:
             rest.append(arg.value)
         elif arg.name is None:
             complain(f"{shown}: {_count(len(call.args), 'argument')} given, at most {len(fixed)} expected", arg.span, hint)

@@ -103,6 +103,9 @@ class Calls:
         return {row.results[0] for row in callee or () if row.results}
 
     def _check_builtin(self, call: Call, rows: Sequence[Row], wanted: int, first_will_do: bool) -> None:
+        if call.name == "list":
+            self._check_list(call)
+            return
         bindings = [self._bind(call, row) for row in rows]
         fitting = [row for row, binding in zip(rows, bindings, strict=True) if binding.fits]
         if not fitting:
@@ -115,6 +118,17 @@ class Calls:
             self.warnings.add(
                 f"the result of {call.name}() is not used", call.span, f"assign it, as in x = {call.name}(..), or remove the call"
             )
+
+    def _check_list(self, call: Call) -> None:
+        """The arguments of `list` carry names of the script's choice."""
+        seen: set[str | None] = set()
+        for arg in call.args:
+            if arg.name in seen and arg.name is not None:
+                self.problems.add(f"list: two elements are named '{arg.name}'", arg.span, "give each element a name of its own")
+            elif seen and (arg.name is None) != (None in seen):
+                self.problems.add("list: some elements have a name and some have none", arg.span, "name all of them, or none")
+                return
+            seen.add(arg.name)
 
     def _bind(self, call: Call, row: Row) -> Binding:
         formals = self._formals.get(id(row))

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dmlite.errors import Problems
 from dmlite.lang.arguments import Builtins
 from dmlite.lang.calls import Calls
-from dmlite.lang.modules import Module
 from dmlite.lang.nodes import Function, Name, Param
 from dmlite.lang.scopes import CONSTANTS, Findings, Scope, State
 from dmlite.lang.walk import assigned, walk
+
+if TYPE_CHECKING:
+    from dmlite.lang.modules import Module
 
 
 def check(module: Module, inputs: Collection[str], dollar: Mapping[str, Any], builtins: Builtins, problems: Problems) -> Findings:

@@ -17,7 +17,6 @@ from dmlite.lang.nodes import (
     Expr,
     For,
     If,
-    IfDef,
     Index,
     Literal,
     MultiAssign,

@@ -37,7 +37,7 @@ class Builtins:
         Op("max_all", "X: M", "D", "", "", spelling="max"),
         Op("rbind", "X: A, *more: A", "M", "", ""),
         Op("eigen", "A: M", "M,M", "", ""),
-        Op("list", "*items: A", "L", "", ""),
+        Op("list", "names: V, *items: A", "L", "", ""),
         Op("exists", "name: A", "B", "", ""),
         Op("eval", "name: T, *arguments: A", "A", "", "", effect=True),
         Op("toString", "target: A, rows: I = 100, cols: I = 100, decimal: I = 3", "T", "", ""),
@@ -197,6 +197,8 @@ WRONG = {
         ('x = print("a")', ("1:5", "print() gives no value", "")),
         ("x = c(1, 2)", ("1:5", "no function 'c'", "rbind")),
         ("x = nrows(matrix(1,2,2))", ("1:5", "no function 'nrows'", "did you mean 'nrow'?")),
+        ("x = list(a=1, a=2)", ("1:15", "two elements are named 'a'", "")),
+        ("x = list(a=1, 2, b=3)", ("1:15", "some elements have a name", "")),
         ('x = eval("nosuch", 1)', ("1:10", "no function 'nosuch'", "")),
         ("x = table(1, 2, 3, 4, 5)", ("1:23", "at most 4 expected", "")),
     ],
@@ -353,8 +355,6 @@ def test_binding_builtins_spreads_variadic_arguments():
     assert values(bind_builtin(row["max"], call_of("max(1, 2)"))) == [1, 2]
     assert values(bind_builtin(row["max"], call_of("max(1, 2, 3, 4)"))) == [1, 2, 3, 4]
     assert bind_builtin(row["max"], call_of("max(1)")) is None
-    assert values(bind_builtin(row["list"], call_of("list(a=1, b=2)"))) == [1, 2]
-    assert values(bind_builtin(row["list"], call_of("list()"))) == []
     assert values(bind_builtin(row["order"], call_of("order(target=1, decreasing=TRUE)"))) == [1, None, True, None]
     assert bind_builtin(row["order"], call_of("order(target=1, target=2)")) is None
 
