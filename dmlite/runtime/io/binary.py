@@ -6,6 +6,8 @@ Nothing is ever unpickled. The sparse layout is the one of `scipy.sparse.save_np
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, BinaryIO, Final
 
 import numpy as np
@@ -13,7 +15,7 @@ import numpy as np
 from dmlite import memory
 from dmlite.backends.local import storage
 from dmlite.backends.local.storage import Matrix
-from dmlite.errors import DMLIOError
+from dmlite.errors import DMLIOError, DMLRuntimeError
 from dmlite.runtime.io.files import open_bytes
 from dmlite.runtime.io.meta import Meta, with_sizes
 
@@ -27,24 +29,16 @@ def read(meta: Meta) -> Matrix:
 
     Raises DMLIOError for anything else, for damaged files and for pickled objects, which are never loaded.
     """
-    with open_bytes(meta.path) as file:
-        is_zip = _is_zip(meta.path, file)
-        try:
-            matrix = _read_zip(meta.path, file) if is_zip else _read_array(meta.path, file)
-        except (ValueError, EOFError, KeyError, IndexError, TypeError, zipfile.BadZipFile, SyntaxError) as error:
-            raise DMLIOError(f"{meta.path}: damaged or foreign binary file: {error}") from error
+    with open_bytes(meta.path) as file, _damage(meta.path):
+        matrix = (_read_zip if _is_zip(meta.path, file) else _read_array)(meta.path, file)
     meta.check_shape(*matrix.shape)
     return matrix
 
 
 def peek(meta: Meta) -> Meta:
     """The sizes in the head of the file."""
-    with open_bytes(meta.path) as file:
-        is_zip = _is_zip(meta.path, file)
-        try:
-            shape, nnz = _zip_sizes(meta.path, file) if is_zip else (_array_shape(meta.path, file), None)
-        except (ValueError, EOFError, KeyError, zipfile.BadZipFile, SyntaxError) as error:
-            raise DMLIOError(f"{meta.path}: damaged or foreign binary file: {error}") from error
+    with open_bytes(meta.path) as file, _damage(meta.path):
+        shape, nnz = _zip_sizes(meta.path, file) if _is_zip(meta.path, file) else (_array_shape(meta.path, file), None)
     meta.check_shape(*shape)
     return with_sizes(meta, *shape, nnz)
 
@@ -56,6 +50,17 @@ def write(matrix: Matrix, file: BinaryIO) -> None:
         return
     arrays: dict[str, Any] = {name: np.asarray(getattr(matrix, name)) for name in _CSR}
     np.savez(file, format=np.array(b"csr"), **arrays)
+
+
+@contextmanager
+def _damage(path: str) -> Iterator[None]:
+    """NumPy, zipfile and zlib tell of a damaged file in many kinds of exception: all of them become one."""
+    try:
+        yield
+    except (DMLRuntimeError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        raise DMLIOError(f"{path}: damaged or foreign binary file: {error}") from error
 
 
 def _is_zip(path: str, file: BinaryIO) -> bool:
@@ -116,8 +121,8 @@ def _read_zip(path: str, file: BinaryIO) -> Matrix:
         if arrays["format"].item() not in (b"csr", "csr"):
             raise DMLIOError(f"{path}: a sparse matrix stored as {arrays['format'].item()!r}, expected csr")
         data, indices, indptr, shape = (arrays[name] for name in _CSR)
-    if data.dtype.kind not in "fiub":
-        raise DMLIOError(f"{path}: a sparse matrix of {data.dtype}, expected numbers")
+    if data.dtype.kind not in "fiub" or indices.dtype.kind not in "iu" or indptr.dtype.kind not in "iu":
+        raise DMLIOError(f"{path}: a sparse matrix of {data.dtype} at {indices.dtype} indices, expected numbers at integers")
     from scipy.sparse import csr_array
 
     matrix = csr_array((data.astype(np.float64, copy=False), indices, indptr), shape=tuple(shape.tolist()))
