@@ -96,7 +96,7 @@ def _probability(p: float) -> float:
 
 
 def _position(total: float, p: float) -> int:
-    return int(math.ceil(p * total))
+    return math.ceil(p * total)
 
 
 def _value(values: np.ndarray, ends: np.ndarray, position: int) -> float:
