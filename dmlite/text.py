@@ -22,7 +22,7 @@ _EXACT: Final = Context(prec=5000, rounding=ROUND_HALF_UP, Emax=MAX_EMAX, Emin=M
 # --- scalars ----------------------------------------------------------------------------------------------------------
 
 
-def scalar_text(value: float | int | bool | str) -> str:
+def scalar_text(value: Any) -> str:
     """What `print` writes for a scalar: `TRUE`, `12`, `0.1`, `1.0E10`, `NaN`, `Infinity`, or the string itself."""
     kind = value.__class__
     if kind is float:

@@ -80,7 +80,7 @@ def _array_shape(path: str, file: BinaryIO) -> tuple[int, int]:
     shape, _, kind = header(file)
     if kind.kind not in "fiub" or len(shape) not in (1, 2):
         raise DMLIOError(f"{path}: an array of {kind} with {len(shape)} dimensions, expected a matrix of numbers")
-    return (shape[0], 1) if len(shape) == 1 else shape
+    return (shape[0], 1) if len(shape) == 1 else (shape[0], shape[1])
 
 
 def _read_array(path: str, file: BinaryIO) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO, Final, TextIO
+from typing import TYPE_CHECKING, BinaryIO, Final, TextIO
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from dmlite.runtime.io.files import check_text, open_bytes, quoted
 from dmlite.runtime.io.meta import Meta, with_sizes
 from dmlite.runtime.io.table import SMALL, fast_table
 from dmlite.text import double_texts
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 _BLOCK_CELLS: Final = 1 << 17
 
@@ -227,7 +230,7 @@ def _dense_entries(matrix: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray,
         yield row + start, col, block[row, col]
 
 
-def _sparse_entries(matrix: Matrix) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+def _sparse_entries(matrix: csr_array) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     row = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
     for start in range(0, matrix.nnz, _BLOCK_CELLS):
         part = slice(start, start + _BLOCK_CELLS)

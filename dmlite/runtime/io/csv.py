@@ -75,7 +75,9 @@ class _Careful:
         self.width = 0
 
     def read(self) -> Matrix:
-        blocks, rows, blank = [], 0, []
+        blocks: list[Matrix] = []
+        blank: list[bytes] = []
+        rows = 0
         with open_bytes(self.meta.path) as file:
             file.seek(self.start)
             while lines := file.readlines(_BLOCK_BYTES):

@@ -52,8 +52,9 @@ def stack(blocks: list[Matrix]) -> Matrix:
     """Blocks of equal width below each other, in the form that suits the whole."""
     if len(blocks) == 1:
         return blocks[0]
-    if not any(map(storage.is_sparse, blocks)):
-        return pack(np.concatenate(blocks))
+    whole = [block for block in blocks if isinstance(block, np.ndarray)]
+    if len(whole) == len(blocks):
+        return pack(np.concatenate(whole))
     from scipy.sparse import csr_array, vstack
 
     return storage.settle(csr_array(vstack([storage.sparse(block) for block in blocks], format="csr")))
