@@ -9,7 +9,7 @@ from dmlite.hop.facts import UNKNOWN, Fact, constant, matrix, scalar
 from dmlite.hop.linear import difference
 from dmlite.hop.node import HOLE, LITERAL, LIVE_IN, PICK, Hop
 from dmlite.hop.ops import BY_NAME
-from dmlite.hop.ops.row import Op, Size
+from dmlite.hop.ops.row import Op, ShapeError, Size
 
 _SCALARS = {"D": "double", "I": "int", "B": "boolean", "T": "string"}
 
@@ -17,8 +17,10 @@ _SCALARS = {"D": "double", "I": "int", "B": "boolean", "T": "string"}
 class FactTable:
     """What is known about each node of one block, given the facts of its live-in variables."""
 
-    def __init__(self, live_in: Mapping[str, Fact]):
+    def __init__(self, live_in: Mapping[str, Fact], *, lenient: bool = False):
+        """lenient: where shapes can never fit, know nothing of the result instead of raising ShapeError."""
         self._live_in = live_in
+        self._lenient = lenient
         self._known: dict[Hop, Fact] = {}
 
     def __getitem__(self, hop: Hop) -> Fact:
@@ -33,13 +35,21 @@ class FactTable:
                 else:
                     stack.pop()
                     if node not in self._known:
-                        self._known[node] = self._infer(node)
+                        self._known[node] = self._inferred(node)
             fact = self._known[hop]
         return fact
 
     def known(self, hop: Hop, fact: Fact) -> None:
         """Record a fact that was established elsewhere (a file header, a declared type)."""
         self._known[hop] = fact
+
+    def _inferred(self, hop: Hop) -> Fact:
+        try:
+            return self._infer(hop)
+        except ShapeError:
+            if not self._lenient:
+                raise
+            return matrix()
 
     def _infer(self, hop: Hop) -> Fact:
         """Raises ShapeError when the operands can never fit."""
@@ -53,6 +63,8 @@ class FactTable:
         facts = [self[a] for a in hop.args]
         if hop.op == "index":
             return self._index(hop, facts)
+        if hop.op == "leftindex":
+            return _leftindex(facts)
         return result_fact(row, facts, 0) if len(row.results) == 1 else UNKNOWN
 
     def _pick(self, hop: Hop) -> Fact:
@@ -66,11 +78,11 @@ class FactTable:
             return x if x.kind == "list" else UNKNOWN
         row = BY_NAME["index"]
         rows, cols = row.size(*facts) if row.size else (None, None)
-        rows = self._width(hop.args[1], hop.args[2], x.rows) if rows is None else rows
-        cols = self._width(hop.args[3], hop.args[4], x.cols) if cols is None else cols
+        rows = self.width(hop.args[1], hop.args[2], x.rows) if rows is None else rows
+        cols = self.width(hop.args[3], hop.args[4], x.cols) if cols is None else cols
         return matrix(rows, cols, x.nnz)
 
-    def _width(self, low: Hop, high: Hop, whole: int | None) -> int | None:
+    def width(self, low: Hop, high: Hop, whole: int | None) -> int | None:
         """Cells selected along one dimension, by algebra on the bounds."""
         if low.is_literal and low.value is None:
             return whole
@@ -78,6 +90,15 @@ class FactTable:
             return 1
         gap = difference(high, low, self.__getitem__)
         return None if gap is None or gap < 0 else gap + 1
+
+
+def _leftindex(facts: list[Fact]) -> Fact:
+    """A store keeps the shape of its target."""
+    x, value = facts[0], facts[1]
+    if x.kind != "matrix":
+        return x if x.kind == "list" else UNKNOWN
+    added = value.nnz if value.is_matrix else None
+    return matrix(x.rows, x.cols, None if x.nnz is None or added is None else x.nnz + added)
 
 
 def result_fact(row: Op, facts: list[Fact], which: int) -> Fact:

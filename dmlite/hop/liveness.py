@@ -24,6 +24,7 @@ def _before(nodes: list[Node], after: set[str]) -> set[str]:
 def _block(block: Block, after: set[str]) -> set[str]:
     outputs = set(block.outputs)
     block.live_out |= outputs & after
+    block.live_after |= after
     kept = [r.hop for r in block.roots if r.name is None or r.name in after]
     return (after - outputs) | {h.value for h in postorder(kept) if h.op == LIVE_IN}
 

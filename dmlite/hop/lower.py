@@ -48,6 +48,7 @@ class Context:
     fold: Fold
     read_meta: ReadMeta
     instances: Instances = field(default_factory=Instances)
+    internal: bool = False  # patterns of rules may name operators that scripts cannot
 
     @property
     def active(self) -> list[ast.Function]:

@@ -29,8 +29,8 @@ class Block:
     spans: dict[Hop, Span]
     varying: frozenset[str] = frozenset()  # assigned in the innermost loop around the block
     checked: frozenset[str] = frozenset()  # live-ins that may be unset here
-    live_out: set[str] = field(default_factory=set)
-    rewrites: list[object] = field(default_factory=list)
+    live_out: set[str] = field(default_factory=set)  # outputs that somebody reads later
+    live_after: set[str] = field(default_factory=set)  # every variable that somebody reads later
 
     @property
     def hops(self) -> Iterator[Hop]:

@@ -24,7 +24,7 @@ def parse_pattern(text: str) -> Hop:
     script = parse(f"r = {text}", "<rule>")
     (stmt,) = script.body
     assert isinstance(stmt, ast.Assign)
-    context = Context(Problems(), {}, lambda row, args: None, _no_files)
+    context = Context(Problems(), {}, lambda row, args: None, _no_files, internal=True)
     lowerer = Lowerer(context, Module(PurePath("<rule>"), script))  # type: ignore[arg-type]
     for name in {e.name for e in walk(stmt.value) if isinstance(e, (ast.Name, ast.Index))}:
         fact = matrix() if name[0].isupper() else scalar("double")

@@ -22,7 +22,7 @@ ROWS: Final[tuple[Op, ...]] = (
     Op("read", _READ, "A", "system.read", "A matrix or scalar from a file.", effect=True),
     Op("readMM", "filename: T", "M", "system.read_mm", "A matrix from a Matrix Market file.", effect=True),
     Op("write", _WRITE, "", "system.write", "A matrix or scalar to a file, with its .mtd beside it.", effect=True),
-    Op("time", "", "I", "system.time", "Nanoseconds of a steady clock.", effect=True),
+    Op("time", "", "I", "system.now", "Nanoseconds of a steady clock.", effect=True),
     Op("eval", "fname: T, *args: A", "A", "system.eval_", "Calls a function by name; a scalar result becomes a 1x1 matrix.", effect=True),
     Op("evalList", "fname: T, *args: A", "L", "system.eval_list", "Calls a function by name; all its results as a list.", effect=True),
     Op(

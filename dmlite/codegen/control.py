@@ -1,0 +1,184 @@
+"""Control flow -> the source of one Python function per DML function; blocks and calls are names in its globals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from dmlite.codegen.emit import tidy
+from dmlite.errors import Span
+from dmlite.hop.facts import Fact
+from dmlite.hop.program import Block, CallNode, ForNode, FunctionInstance, IfNode, Node, WhileNode, children, walk_blocks
+
+
+@dataclass
+class FunctionCode:
+    """Source of a function, where its lines come from, and its blocks by the name they are called under."""
+
+    source: str = ""
+    lines: dict[int, tuple[str, Span | None]] = field(default_factory=dict)
+    blocks: dict[str, Block] = field(default_factory=dict)
+
+
+class FunctionWriter:
+    """Writes one function instance. `block_name` and `call_name` hand out the global names."""
+
+    def __init__(self, instance: FunctionInstance, block_name: Callable[[Block], str], call_name: Callable[[str], str], *, is_main: bool):
+        self.instance = instance
+        self.block_name = block_name
+        self.call_name = call_name
+        self.is_main = is_main
+        self.code = FunctionCode()
+        self._locals: dict[str, str] = {}
+        self._lines: list[str] = []
+
+    def write(self, name: str) -> FunctionCode:
+        params = [self._local(p) for p in self.instance.params]
+        body_start = len(self._lines)
+        self._body(self.instance.body, 1)
+        self._return()
+        preset = sorted({self._locals[n] for n in _may_be_unset(self.instance) if n in self._locals} - set(params))
+        head = [f"def {name}({', '.join(params)}):"]
+        if preset:
+            head.append(f"    {' = '.join(preset)} = UNSET")
+        shift = len(head) - body_start
+        self.code.lines = {line + shift: where for line, where in self.code.lines.items()}
+        self.code.source = "\n".join([*head, *self._lines]) + "\n"
+        return self.code
+
+    def _local(self, name: str) -> str:
+        found = self._locals.get(name)
+        if found is None:
+            found = self._locals[name] = f"u{len(self._locals)}_{tidy(name)}"
+        return found
+
+    def _add(self, depth: int, text: str, span: Span | None = None, what: str = "") -> None:
+        self._lines.append("    " * depth + text)
+        if span is not None:
+            self.code.lines[len(self._lines)] = (what, span)
+
+    def _return(self) -> None:
+        names = self.instance.returns
+        if self.is_main:
+            self._add(1, f"return {{{', '.join(f'{n!r}: {self._local(n)}' for n in names)}}}")
+            return
+        for n in names:
+            if n in self.instance.maybe_unset:
+                self._add(1, f"if {self._local(n)} is UNSET: no_result({n!r}, {self.instance.name!r})")
+        self._add(1, f"return ({', '.join(self._local(n) for n in names)}{',' if len(names) == 1 else ''})")
+
+    # ------------------------------------------------------------ nodes
+    def _body(self, nodes: list[Node], depth: int) -> None:
+        start = len(self._lines)
+        for node in nodes:
+            match node:
+                case Block():
+                    self._block(node, depth)
+                case CallNode():
+                    results = "".join(self._local(r) + ", " for r in node.results)
+                    call = f"{self.call_name(node.function)}({', '.join(map(self._local, node.args))})"
+                    self._add(depth, f"({results}) = {call}" if results else call, node.span, "call")
+                case IfNode():
+                    self._if(node, depth)
+                case WhileNode():
+                    self._while(node, depth)
+                case ForNode():
+                    self._for(node, depth)
+        if len(self._lines) == start:
+            self._add(depth, "pass")
+
+    def _block(self, block: Block, depth: int) -> None:
+        if not block.roots:
+            return
+        name = self.block_name(block)
+        self.code.blocks[name] = block
+        inputs = block.inputs
+        for variable in inputs:
+            if variable in block.checked:
+                span = next((block.spans[h] for h in block.hops if h in block.spans and any(a.value == variable and a.op == "live_in" for a in h.args)), None)
+                self._add(depth, f"if {self._local(variable)} is UNSET: unset({shown(variable)!r})", span, "read")
+        targets = [self._local(o) for o in block.outputs]
+        call = f"{name}({', '.join(map(self._local, inputs))})"
+        self._add(depth, f"{', '.join(targets)} = {call}" if targets else call)
+        self._release(block, depth)
+
+    def _release(self, block: Block, depth: int) -> None:
+        """Let go of matrices that nobody reads any more."""
+        dead = [v for v in block.inputs if v not in block.live_after and v not in block.outputs and _may_be_large(block.fact_in(v))]
+        if dead:
+            self._add(depth, f"{' = '.join(map(self._local, dead))} = None")
+
+    def _if(self, node: IfNode, depth: int) -> None:
+        self._add(depth, f"if truth({self._local(node.cond)}):", node.span, "if")
+        self._body(node.then, depth + 1)
+        if node.orelse:
+            self._add(depth, "else:")
+            self._body(node.orelse, depth + 1)
+
+    def _while(self, node: WhileNode, depth: int) -> None:
+        self._add(depth, "while True:")
+        self._body(node.test, depth + 1)
+        self._add(depth + 1, f"if not truth({self._local(node.cond)}): break", node.span, "while")
+        self._body(node.body, depth + 1)
+
+    def _for(self, node: ForNode, depth: int) -> None:
+        bounds = ", ".join(self._local(n) for n in (node.start, node.stop, node.step) if n is not None)
+        if node.parallel is None:
+            self._add(depth, f"for {self._local(node.var)} in loop_range({bounds}):", node.span, "for")
+            self._body(node.body, depth + 1)
+            return
+        p = node.parallel
+        merged = [*p.results, *p.accumulators]
+        restored = [n for n in p.restored if n != node.var]
+        own = [*merged, *restored]
+        function = f"parfor_{len(self._lines)}"
+        self._add(depth, f"def {function}(part, box):")
+        self._add(depth + 1, f"{''.join(self._local(n) + ', ' for n in own)}= box.pop()" if own else "pass")
+        if restored:
+            self._add(depth + 1, f"before = ({''.join(self._local(n) + ', ' for n in restored)})")
+        self._add(depth + 1, f"for {self._local(node.var)} in part:")
+        fresh = sorted({self._local(n) for n in _assigned(node.body)} - {self._local(n) for n in own} - {self._local(node.var)})
+        if fresh:
+            self._add(depth + 2, f"{' = '.join(fresh)} = UNSET")
+        if restored:
+            self._add(depth + 2, f"{''.join(self._local(n) + ', ' for n in restored)}= before")
+        self._body(node.body, depth + 2)
+        self._add(depth + 1, f"return ({''.join(self._local(n) + ', ' for n in merged)})")
+        workers = self._local(p.workers) if p.workers else "None"
+        values = "".join(self._local(n) + ", " for n in own)
+        targets = "".join(self._local(n) + ", " for n in merged)
+        call = f"parfor({function}, loop_range({bounds}), ({values}), {len(p.results)}, {len(p.accumulators)}, {workers})"
+        self._add(depth, f"({targets}) = {call}" if merged else call, node.span, "parfor")
+
+
+def shown(variable: str) -> str:
+    """The name as the script has it, without the suffix of an inlined function."""
+    return variable.split("@")[0]
+
+
+def _may_be_large(fact: Fact) -> bool:
+    return fact.kind != "scalar" and (fact.cells is None or fact.cells > 1000)
+
+
+def _assigned(nodes: list[Node]) -> set[str]:
+    """Every variable that some node below may set."""
+    names: set[str] = set()
+    for node in nodes:
+        if isinstance(node, Block):
+            names.update(node.outputs)
+        elif isinstance(node, CallNode):
+            names.update(node.results)
+        elif isinstance(node, ForNode):
+            names.add(node.var)
+        for inner in children(node):
+            names |= _assigned(inner)
+    return names
+
+
+def _may_be_unset(instance: FunctionInstance) -> set[str]:
+    """Variables that generated code may mention before they are set."""
+    names = set(instance.maybe_unset)
+    for block in walk_blocks(instance.body):
+        names |= block.checked
+        names |= {h.args[0].value for h in block.hops if h.op == "is_set"}
+    return names | set(instance.returns) | _assigned(instance.body)

@@ -1,0 +1,179 @@
+"""Physical plan -> the source of one Python function per block.
+
+Script text never becomes code: variables get generated names, strings and numbers are `repr`-ed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from dmlite.codegen.indexing import index_code, leftindex_code, reshape_code
+from dmlite.codegen.templates import DENSE, SCALAR, SCALAR_ANY_NUMBER, SCALAR_BOOLEAN, UFUNC
+from dmlite.errors import Span
+from dmlite.hop.facts import Fact
+from dmlite.hop.node import LITERAL, LIVE_IN, PICK, Hop
+from dmlite.hop.ops import BY_NAME
+from dmlite.plan.physical import BlockPlan, Step
+
+RELEASE_CELLS = 10_000  # smaller dead values are not worth a `del`
+
+
+@dataclass
+class Code:
+    """Generated source, the kernels it names, and which operator each line came from."""
+
+    source: str
+    kernels: set[str] = field(default_factory=set)
+    lines: dict[int, tuple[str, Span | None]] = field(default_factory=dict)
+
+
+class Emitter:
+    """Writes the function of one block."""
+
+    def __init__(self, plan: BlockPlan, name: str, stats: bool = False):
+        self.plan = plan
+        self.name = name
+        self.stats = stats
+        self.kernels: set[str] = set()
+        self.names: dict[Hop, str] = {}
+        self.body: list[tuple[str, Step | None]] = []
+
+    def emit(self) -> Code:
+        params = []
+        for i, variable in enumerate(self.plan.inputs):
+            params.append(f"x{i}_{tidy(variable)}")
+        by_name = dict(zip(self.plan.inputs, params, strict=True))
+        for hop in self._leaves():
+            self.names[hop] = by_name[hop.value]
+        for number, step in enumerate(self.plan.steps):
+            self._step(number, step)
+        results = ", ".join(self.ref(hop) for _, hop in self.plan.outputs)
+        self.body.append((f"return {results or None}", None))
+        return self._assemble(params)
+
+    def _leaves(self) -> Iterable[Hop]:
+        seen = {a for s in self.plan.steps for a in s.hop.args} | {h for _, h in self.plan.outputs}
+        return (h for h in seen if h.op == LIVE_IN)
+
+    def _assemble(self, params: list[str]) -> Code:
+        lines = [f"def {self.name}({', '.join(params)}):"]
+        code = Code("", self.kernels)
+        for text, step in self.body:
+            for part in text.split("\n"):
+                lines.append("    " + part)
+                if step is not None:
+                    code.lines[len(lines)] = (BY_NAME[step.hop.op].dml if step.hop.op in BY_NAME else step.hop.op, step.span)
+        code.source = "\n".join(lines) + "\n"
+        return code
+
+    # ------------------------------------------------------------ one step
+    def _step(self, number: int, step: Step) -> None:
+        hop = step.hop
+        target = self.names[hop] = f"v{number}"
+        args = [self.ref(a) for a in hop.args]
+        text = self._special(step, target, args) or f"{target} = {self._expression(step, args)}"
+        if self.stats:
+            text = f"_t = clock()\n{text}\nrecord({number}, clock() - _t)"
+        self.body.append((text, step))
+        dead = [self.names[d] for d in step.dead if self._worth_release(self.plan.facts[d])]
+        if dead:
+            self.body.append((f"del {', '.join(dead)}", None))
+
+    @staticmethod
+    def _worth_release(fact: Fact) -> bool:
+        return not fact.is_scalar and (fact.cells is None or fact.cells >= RELEASE_CELLS)
+
+    def _special(self, step: Step, target: str, args: list[str]) -> str | None:
+        """Statements rather than expressions: bounds checks before a slice, stores into one."""
+        hop = step.hop
+        if hop.op == "index":
+            return index_code(self, hop, target, args)
+        if hop.op == "leftindex":
+            return leftindex_code(self, step, target, args)
+        return None
+
+    def _expression(self, step: Step, args: list[str]) -> str:
+        hop = step.hop
+        if hop.op == PICK:
+            return f"{args[0]}[{hop.value}]"
+        if hop.op == "literals":
+            return f"({', '.join(args)},)"
+        facts = [self.plan.facts[a] for a in hop.args]
+        if step.fact.is_scalar and all(f.is_scalar for f in facts):
+            inline = scalar_code(hop.op, facts, args)
+            if inline is not None:
+                return inline
+        elif self._all_dense(hop, facts) and (step.fact.is_scalar or step.fact.cells is not None):
+            inline = self._dense_code(step, facts, args)
+            if inline is not None:
+                return inline
+        return f"{self.kernel(self._kernel_name(hop, facts))}({', '.join(args)})"
+
+    def _kernel_name(self, hop: Hop, facts: list[Fact]) -> str:
+        row = BY_NAME[hop.op]
+        if row.kernel.startswith("elementwise."):
+            if all(f.is_scalar for f in facts):
+                return f"scalar.{row.kernel.split('.')[1]}"
+            if not any(f.is_matrix for f in facts):
+                return f"either.{row.kernel.split('.')[1]}"
+        return row.kernel
+
+    def _all_dense(self, hop: Hop, facts: list[Fact]) -> bool:
+        matrices = [a for a, f in zip(hop.args, facts, strict=True) if not (f.is_scalar or a.op == LITERAL)]
+        return bool(matrices) and all(self.plan.dense.get(a, False) for a in matrices) and all(f.cells is not None for f in facts if f.is_matrix)
+
+    def _dense_code(self, step: Step, facts: list[Fact], args: list[str]) -> str | None:
+        op = step.hop.op
+        if op == "reshape":
+            return reshape_code(step, facts, args)
+        if any(f.is_scalar and f.vtype not in ("double", "int") for f in facts):
+            return None
+        if op in UFUNC:
+            ufunc, small = UFUNC[op]
+            if step.reuse is not None:
+                return f"{ufunc}({', '.join(args)}, {args[step.reuse]})"
+            return small.format(*args)
+        if op == "as.scalar" and facts[0].cells == 1:
+            return f"{args[0]}.item()"
+        if op in DENSE:
+            return DENSE[op].format(*args)
+        return None
+
+    # ------------------------------------------------------------ names
+    def kernel(self, name: str) -> str:
+        self.kernels.add(name)
+        return name.replace(".", "__")
+
+    def ref(self, hop: Hop) -> str:
+        return literal_code(hop.value) if hop.op == LITERAL else self.names[hop]
+
+
+def scalar_code(op: str, facts: list[Fact], args: list[str]) -> str | None:
+    """The Python operator for scalars where it means the same; int arithmetic goes through kernels that watch for overflow."""
+    types = {f.vtype for f in facts}
+    if op in SCALAR and (types == {"double"} or (op in SCALAR_ANY_NUMBER and types <= {"double", "int"})):
+        return SCALAR[op].format(*args)
+    if op in SCALAR_BOOLEAN and types == {"boolean"}:
+        return SCALAR_BOOLEAN[op].format(*args)
+    if op in SCALAR and types == {"double", "int"} and op != "neg":
+        return SCALAR[op].format(*args)
+    return None
+
+
+def literal_code(value: Any) -> str:
+    """A constant as Python source; negative numbers in parentheses, so that they stand in any expression."""
+    if isinstance(value, tuple):
+        return f"({', '.join(map(literal_code, value))}{',' if len(value) == 1 else ''})"
+    if isinstance(value, float) and not math.isfinite(value):
+        return "nan" if math.isnan(value) else "inf" if value > 0 else "(-inf)"
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and (value < 0 or math.copysign(1.0, value) < 0):
+        return f"({value!r})"
+    return repr(value)
+
+
+def tidy(name: str) -> str:
+    """A DML name as part of a Python identifier; distinct only together with a number."""
+    return "".join(c if c.isascii() and c.isalnum() else "_" for c in name)

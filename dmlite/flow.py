@@ -1,0 +1,139 @@
+"""THE PIPELINE: one tuple of named stages; `compile(..., until="ast")` stops after any of them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from dmlite.config import Config, config
+from dmlite.errors import DMLError, Problem, Problems
+from dmlite.hop import ops
+from dmlite.hop.facts import Fact, matrix, scalar
+from dmlite.hop.lower import Context, lower
+from dmlite.hop.ops.row import Op
+from dmlite.hop.program import Program
+from dmlite.lang import nodes as ast
+from dmlite.lang.check import check
+from dmlite.lang.modules import Module, load_modules
+from dmlite.lang.parser import parse
+from dmlite.runtime.engine import Engine
+from dmlite.runtime.stats import Stats
+
+_FOLDED_CASTS: Final = frozenset({"cast_to", "as.double", "as.integer", "as.logical"})
+_VALUE_TYPES: Final = {"double": "double", "int": "int", "boolean": "boolean", "string": "string"}
+
+
+@dataclass
+class Unit:
+    """One script on its way through the pipeline; every stage fills in its part.
+
+    inputs: facts of the variables bound from outside. dollar: values of `$` parameters. outputs: wanted variables, None
+    for all. base: the folder that relative `source` paths start from.
+    """
+
+    text: str
+    name: str = "<script>"
+    inputs: Mapping[str, Fact] = field(default_factory=dict)
+    dollar: Mapping[str, Any] = field(default_factory=dict)
+    outputs: list[str] | None = None
+    base: Path | None = None
+    config: Config = field(default_factory=config)
+    stats: Stats | None = None
+    warnings: list[Problem] = field(default_factory=list)
+    script: ast.Script | None = None
+    module: Module | None = None
+    context: Context | None = None
+    program: Program | None = None
+    engine: Engine | None = None
+
+
+def _parse(unit: Unit) -> None:
+    unit.script = parse(unit.text, unit.name)
+
+
+def _modules(unit: Unit) -> None:
+    assert unit.script is not None
+    problems = Problems()
+    unit.module = load_modules(unit.script, unit.base, problems)
+    problems.raise_if_any()
+
+
+def _check(unit: Unit) -> None:
+    assert unit.module is not None
+    problems = Problems()
+    findings = check(unit.module, list(unit.inputs), unit.dollar, ops, problems)
+    unit.warnings = findings.warnings.found
+    problems.raise_if_any()
+
+
+def _lower(unit: Unit) -> None:
+    assert unit.module is not None
+    unit.context = Context(Problems(), unit.dollar, fold, read_fact)
+    unit.program = lower(unit.module, unit.context, unit.inputs, unit.outputs)
+    unit.context.problems.raise_if_any()
+
+
+def _generate(unit: Unit) -> None:
+    assert unit.program is not None
+    unit.engine = Engine(unit.program, unit.config, lambda name, args: _call_by_name(unit, name, args), unit.stats)
+
+
+STAGES: Final[tuple[tuple[str, Callable[[Unit], None]], ...]] = (
+    ("ast", _parse),  # text to syntax tree
+    ("modules", _modules),  # the files it imports
+    ("check", _check),  # names, arguments, structure: every problem at once
+    ("hops", _lower),  # constants and shapes flow; kinds and shapes are checked
+    ("runtime", _generate),  # control flow as Python; blocks are rewritten and planned when their inputs are known
+)
+
+
+def compile(unit: Unit, until: str = "runtime") -> Unit:
+    """Run the stages up to and including `until`. Raises DMLError with all problems of the stage that failed."""
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(limit, 100_000))
+    try:
+        for name, stage in STAGES:
+            stage(unit)
+            if name == until:
+                break
+    finally:
+        sys.setrecursionlimit(limit)
+    return unit
+
+
+def fold(row: Op, values: list[Any]) -> Any:
+    """A scalar operator applied to constants; None when it is left to the run time, for example to report an error there."""
+    from dmlite.backends.local import registry
+
+    if row.kernel.startswith("elementwise.") and all(v is not None and not isinstance(v, tuple) for v in values):
+        kernel = registry.kernel("scalar", row.kernel.split(".")[1])
+    elif row.name in _FOLDED_CASTS:
+        kernel = registry.kernel(*row.kernel.split("."))
+    else:
+        return None
+    try:
+        return kernel(*values)
+    except DMLError:
+        return None
+
+
+def read_fact(params: Mapping[str, Any]) -> Fact:
+    """What the head of a file tells about the value `read` will give. Raises DMLIOError."""
+    from dmlite.runtime import io
+
+    params = dict(params)
+    meta = io.read_meta(params.pop("filename"), **params)
+    if meta.data_type == "scalar":
+        return scalar(_VALUE_TYPES.get(meta.value_type or ""))
+    return matrix(meta.rows, meta.cols)
+
+
+def _call_by_name(unit: Unit, name: str, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """`eval`: the function of that name in the main script, `alias::f` in an imported file."""
+    from dmlite.runtime.by_name import call
+
+    assert unit.module is not None and unit.context is not None and unit.engine is not None
+    return call(unit.module, unit.context, unit.engine, name, args)

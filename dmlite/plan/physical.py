@@ -1,0 +1,135 @@
+"""HOP -> physical steps of one block: order, storage, kernel, and which buffers may be overwritten.
+
+The plan knows shapes and storage of the values at hand, so it may choose a bare array expression where the general
+kernel would first have to look what it got.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from dmlite.errors import Span
+from dmlite.hop.facts import Fact
+from dmlite.hop.infer import FactTable
+from dmlite.hop.node import LITERAL, LIVE_IN, PICK, Hop, postorder
+from dmlite.hop.ops import BY_NAME
+from dmlite.hop.program import Root
+from dmlite.rewrite.driver import count_uses
+
+# Operators that may give CSR even when every operand is dense.
+_MAY_BE_SPARSE = frozenset(
+    "rand table table_dims diag read readMM eval fill matrix lower.tri upper.tri removeEmpty replace as.matrix outer index leftindex".split()
+)
+REUSE_CELLS = 4096  # below this a fresh small array is as cheap as writing into an old one
+
+
+@dataclass
+class Step:
+    """One physical operator: computes `hop` from values computed before it.
+
+    dense: the result is certainly a dense array. reuse: a dead operand whose buffer may take the result.
+    owned: the target of a left-indexing may be changed in place. dead: values no later step needs.
+    """
+
+    hop: Hop
+    fact: Fact
+    dense: bool
+    span: Span | None
+    reuse: int | None = None
+    owned: bool = False
+    dead: list[Hop] = field(default_factory=list)
+
+
+@dataclass
+class BlockPlan:
+    """The steps of one block in order, and what it takes and gives."""
+
+    steps: list[Step]
+    inputs: list[str]
+    outputs: list[tuple[str, Hop]]
+    facts: FactTable
+    dense: dict[Hop, bool]
+
+
+class Planner:
+    """Plans one block for live-ins with the given facts; `dense_in` names those known to be dense arrays."""
+
+    def __init__(self, roots: list[Root], facts: FactTable, dense_in: Mapping[str, bool], live_after: set[str], spans: Mapping[Hop, Span]):
+        self.roots = roots
+        self.facts = facts
+        self.live_after = live_after
+        self.spans = spans
+        self.dense_in = dense_in
+        self.dense: dict[Hop, bool] = {}
+        self.buffer: dict[Hop, Hop] = {}  # the node whose memory a value shares
+
+    def plan(self, inputs: list[str]) -> BlockPlan:
+        hops = [r.hop for r in self.roots]
+        left = count_uses(hops)
+        outputs = [(r.name, r.hop) for r in self.roots if r.name is not None]
+        holders = self._holders(hops, left)
+        steps: list[Step] = []
+        for hop in postorder(hops):
+            if hop.op == LITERAL:
+                continue
+            if hop.op == LIVE_IN:
+                self.dense[hop] = self.dense_in.get(hop.value, False)
+                continue
+            steps.append(self._step(hop, left, holders))
+        return BlockPlan(steps, inputs, outputs, self.facts, self.dense)
+
+    def _holders(self, hops: list[Hop], uses: Counter[Hop]) -> Counter[Hop]:
+        """For every buffer, how many operand places still refer to it, through views or directly."""
+        holders: Counter[Hop] = Counter()
+        for hop in postorder(hops):
+            row = BY_NAME.get(hop.op)
+            shares = (row is not None and row.view and hop.args) or hop.op == PICK
+            self.buffer[hop] = self.buffer[hop.args[0]] if shares else hop
+            holders[self.buffer[hop]] += uses[hop]
+        return holders
+
+    def _step(self, hop: Hop, left: Counter[Hop], holders: Counter[Hop]) -> Step:
+        fact = self.facts[hop]
+        step = Step(hop, fact, self._is_dense(hop, fact), self.spans.get(hop))
+        self.dense[hop] = step.dense
+        step.owned = hop.op == "leftindex" and self._may_overwrite(hop.args[0], left, holders)
+        step.reuse = self._reusable(hop, fact, step.dense, left, holders)
+        for arg in hop.args:
+            left[arg] -= 1
+            holders[self.buffer[arg]] -= 1
+            if left[arg] == 0 and arg.op not in (LITERAL, LIVE_IN):
+                step.dead.append(arg)
+        return step
+
+    def _is_dense(self, hop: Hop, fact: Fact) -> bool:
+        if not fact.is_matrix or hop.op == PICK:
+            return False
+        if hop.op in ("index", "leftindex"):
+            return self.dense[hop.args[0]] if hop.args[0] in self.dense else False
+        if hop.op in _MAY_BE_SPARSE:
+            return False
+        return all(self.dense.get(a, False) for a in hop.args if not self.facts[a].is_scalar and a.op != LITERAL)
+
+    def _may_overwrite(self, target: Hop, left: Counter[Hop], holders: Counter[Hop]) -> bool:
+        """No one else in this block, and no later block, reads the old value; the run time still checks for aliases."""
+        if left[target] != 1 or holders[self.buffer[target]] != 1:
+            return False
+        return target.op != LIVE_IN or target.value not in self.live_after or any(r.name == target.value for r in self.roots)
+
+    def _reusable(self, hop: Hop, fact: Fact, dense: bool, left: Counter[Hop], holders: Counter[Hop]) -> int | None:
+        """An operand that is a fresh dense temporary of the result's shape and is read for the last time here."""
+        if not dense or fact.cells is None or fact.cells < REUSE_CELLS:
+            return None
+        for i, arg in enumerate(hop.args):
+            same_shape = (self.facts[arg].rows, self.facts[arg].cols) == (fact.rows, fact.cols)
+            once = left[arg] == hop.args.count(arg) and holders[self.buffer[arg]] == left[arg]
+            fresh = arg.op in FRESH and self.buffer[arg] is arg
+            if same_shape and once and fresh and self.dense.get(arg, False):
+                return i
+        return None
+
+
+# Operators whose dense result is always newly allocated by its own step.
+FRESH = frozenset("add sub mul div neg exp log sqrt abs tanh sigmoid_op sprop one_minus square min2 max2 matmul gt lt ge le eq ne".split())

@@ -1,0 +1,210 @@
+"""Runs a lowered program: blocks are planned once per signature of their live-ins, then are plain Python calls."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dmlite.backends.local import registry
+from dmlite.backends.local.storage import is_matrix
+from dmlite.codegen.control import FunctionWriter
+from dmlite.codegen.emit import Code, Emitter
+from dmlite.codegen.templates import NUMPY_NAMES
+from dmlite.config import Config, settings
+from dmlite.hop.facts import Fact, constant, matrix, scalar, vtype_of
+from dmlite.hop.infer import FactTable
+from dmlite.hop.program import Block, FunctionInstance, Program
+from dmlite.plan.physical import Planner
+from dmlite.rewrite.driver import Firing, rewrite
+from dmlite.rewrite.phases import rules_for
+from dmlite.runtime import system
+from dmlite.runtime.errors import Traces
+from dmlite.runtime.ownership import LOCAL_REFS, PARAM_REFS, refcount
+from dmlite.runtime.parfor import parfor
+from dmlite.runtime.signature import Signature
+from dmlite.runtime.stats import Stats
+from dmlite.values import DMLList
+
+MAX_PLANS = 32  # plans of one block that are told apart by scalar values; further signatures ignore the values
+
+
+@dataclass
+class BlockRun:
+    """One plan of one block: the facts it was made for, the rewrites, and the generated source."""
+
+    block: Block
+    facts_in: Mapping[str, Fact]
+    firings: list[Firing]
+    code: Code
+    plan: Any
+
+
+class Engine:
+    """Holds the generated functions of one program; `run` may be called any number of times."""
+
+    def __init__(self, program: Program, config: Config, call_by_name: Callable[..., tuple[Any, ...]], stats: Stats | None = None):
+        self.program = program
+        self.config = config
+        self.stats = stats
+        self.runs: list[BlockRun] = []
+        self.sources: dict[str, str] = {}
+        self.traces = Traces()
+        self._numbers = itertools.count()
+        self._effects = {f"system__{n}": f for n, f in system.by_name(call_by_name).items()}
+        self._globals: dict[str, Any] = {
+            "UNSET": system.UNSET,
+            "truth": system.truth,
+            "loop_range": system.loop_range,
+            "unset": system.unset,
+            "no_result": system.no_result,
+            "parfor": parfor,
+        }
+        self._function_names: dict[str, str] = {}
+        self.main = self._function(program.main, is_main=True)
+
+    # ------------------------------------------------------------ running
+    def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Execute the script on input values by name; the values of its outputs by name.
+
+        Raises DMLError with the DML line for everything that goes wrong.
+        """
+        args = [inputs[name] for name in self.program.main.params]
+        return self._guarded(self.main, args)
+
+    def call(self, instance: FunctionInstance, args: list[Any]) -> tuple[Any, ...]:
+        """Call one function instance (for `eval`)."""
+        return self._globals[self._call_name(instance.key)](*args)
+
+    def _guarded(self, function: Callable[..., Any], args: list[Any]) -> Any:
+        limit = sys.getrecursionlimit()
+        sys.setrecursionlimit(max(limit, 20_000))
+        try:
+            with np.errstate(all="ignore"), settings(**vars(self.config)):
+                result = function(*args)
+        except Exception as error:
+            if self.config.traceback:
+                raise
+            raise self.traces.explain(error) from None
+        finally:
+            sys.setrecursionlimit(limit)
+        return {k: v for k, v in result.items() if v is not system.UNSET}
+
+    # ------------------------------------------------------------ generated functions
+    def _function(self, instance: FunctionInstance, *, is_main: bool = False) -> Callable[..., Any]:
+        name = "main" if is_main else f"f{next(self._numbers)}_{instance.name}"
+        writer = FunctionWriter(instance, self._block_name, self._call_name, is_main=is_main)
+        code = writer.write(name)
+        for block_name, block in code.blocks.items():
+            self._globals[block_name] = self._dispatcher(block_name, block)
+        return self._load(name, code.source, code.lines, self._globals)
+
+    def _block_name(self, block: Block) -> str:
+        return f"b{next(self._numbers)}"
+
+    def _call_name(self, key: str) -> str:
+        """The global name of a function instance; its code is generated when it is first called."""
+        name = self._function_names.get(key)
+        if name is None:
+            name = self._function_names[key] = f"call{next(self._numbers)}"
+
+            def first_call(*args: Any) -> Any:
+                self._globals[name] = self._function(self.program.functions[key])
+                return self._globals[name](*args)
+
+            self._globals[name] = first_call
+        return name
+
+    def _load(self, name: str, source: str, lines: Mapping[int, Any], namespace: dict[str, Any]) -> Callable[..., Any]:
+        filename = f"<dml {name}>"
+        self.sources[name] = source
+        self.traces.register(filename, lines)
+        exec(compile(source, filename, "exec"), namespace)  # noqa: S102 - our own text: names are generated, constants repr-ed
+        return namespace[name]
+
+    # ------------------------------------------------------------ blocks
+    def _dispatcher(self, name: str, block: Block) -> Callable[..., Any]:
+        """A function that picks the plan of `block` for the values at hand, making it when it is new."""
+        signature = Signature(block)
+        if signature.is_constant:
+            return self._lazy(name, block)
+        plans: dict[Any, Callable[..., Any]] = {}
+
+        def make(args: tuple[Any, ...], key: Any) -> Callable[..., Any]:
+            if len(plans) >= MAX_PLANS and signature.by_value:
+                signature.by_value = frozenset()
+                plans.clear()
+                self._globals[name] = self._load(name, signature.source(name), {}, {"plans": plans, "make": make, "kind_key": kind_key})
+                return self._specialise(name, block, args, frozenset())
+            plans[key] = self._specialise(name, block, args, signature.by_value)
+            return plans[key]
+
+        return self._load(name, signature.source(name), {}, {"plans": plans, "make": make, "kind_key": kind_key})
+
+    def _lazy(self, name: str, block: Block) -> Callable[..., Any]:
+        """A block whose plan depends on nothing at run time is planned at its first call."""
+
+        def first_call(*args: Any) -> Any:
+            self._globals[name] = self._specialise(name, block, args, frozenset())
+            return self._globals[name](*args)
+
+        return first_call
+
+    def _specialise(self, name: str, block: Block, args: tuple[Any, ...], by_value: frozenset[str]) -> Callable[..., Any]:
+        inputs = block.inputs
+        facts_in = {n: fact_of(v, block.fact_in(n), known_value=n in by_value) for n, v in zip(inputs, args, strict=True)}
+        dense = {n: isinstance(v, np.ndarray) for n, v in zip(inputs, args, strict=True)}
+        return self.plan_block(f"{name}_{next(self._numbers)}", block, facts_in, dense)
+
+    def plan_block(self, name: str, block: Block, facts_in: Mapping[str, Fact], dense: Mapping[str, bool]) -> Callable[..., Any]:
+        """Rewrite, plan, generate and load one block for the given facts."""
+        with settings(**vars(self.config)):
+            rules = rules_for(self.config.opt_level, sizes_known=True)
+            roots, firings = rewrite(block, FactTable(facts_in, lenient=True), rules)
+        planner = Planner(roots, FactTable(facts_in, lenient=True), dense, block.live_after, block.spans)
+        plan = planner.plan(block.inputs)
+        code = Emitter(plan, name, stats=self.stats is not None).emit()
+        self.runs.append(BlockRun(block, facts_in, firings, code, plan))
+        return self._load(name, code.source, code.lines, self._namespace(code, plan))
+
+    def _namespace(self, code: Code, plan: Any) -> dict[str, Any]:
+        namespace: dict[str, Any] = {n: getattr(np, n.removeprefix("np_")) for n in NUMPY_NAMES}
+        namespace |= {"nan": float("nan"), "inf": float("inf"), "refcount": refcount, "param_refs": PARAM_REFS, "local_refs": LOCAL_REFS}
+        for kernel in code.kernels:
+            python_name = kernel.replace(".", "__")
+            namespace[python_name] = self._effects.get(python_name) or self._kernel(kernel)
+        if self.stats is not None:
+            namespace |= {"clock": self.stats.clock, "record": self.stats.recorder(plan.steps)}
+        return namespace
+
+    @staticmethod
+    def _kernel(name: str) -> Callable[..., Any]:
+        module, function = name.split(".")
+        if module == "system":
+            return getattr(system, function)
+        return registry.kernel(module, function)
+
+
+def kind_key(value: Any) -> Any:
+    """What a plan depends on when not even the kind of a value is known beforehand."""
+    return (value.shape, value.__class__) if is_matrix(value) else value.__class__
+
+
+def fact_of(value: Any, known: Fact, *, known_value: bool) -> Fact:
+    """The fact of a runtime value; scalars keep their constant only where the plan is keyed by it."""
+    if isinstance(value, np.ndarray):
+        return matrix(*value.shape)
+    if is_matrix(value):
+        return matrix(*value.shape, value.nnz)
+    if isinstance(value, DMLList):
+        return Fact("list")
+    vtype = vtype_of(value)
+    if vtype is None:
+        return known
+    if known_value:
+        return constant(value)
+    return scalar(known.vtype if known.is_scalar and known.vtype else vtype if known.kind != "scalar" or known.vtype is None else known.vtype)
