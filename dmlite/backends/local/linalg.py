@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -166,7 +167,9 @@ def sqrt_matrix(a: Matrix) -> np.ndarray:
         return (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
     from scipy.linalg import sqrtm
 
-    root = _converge("sqrtMatrixJava", sqrtm, a)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        root = _converge("sqrtMatrixJava", sqrtm, a)
     if not np.isfinite(root).all() or abs(root.imag).max(initial=0.0) > 1e-8 * abs(root.real).max(initial=0.0):
         raise _no_root(a)
     return np.ascontiguousarray(root.real)
@@ -227,10 +230,12 @@ def _signs(vectors: np.ndarray) -> np.ndarray:
 
 
 def _converge(what: str, factor: Callable[..., Any], a: np.ndarray) -> Any:
+    if not np.isfinite(a).all():
+        raise DMLRuntimeError(f"{what} needs finite cells, this {_shape(a)} matrix holds NaN or infinite ones", hint="use replace() or remove them")
     try:
         return factor(a)
-    except (LinAlgError, ValueError):
-        raise DMLRuntimeError(f"{what} of a {_shape(a)} matrix did not converge", hint="look for NaN or infinite cells") from None
+    except LinAlgError:
+        raise DMLRuntimeError(f"{what} of a {_shape(a)} matrix did not converge") from None
 
 
 def _singular(a: Matrix) -> DMLRuntimeError:

@@ -20,20 +20,6 @@ class Distribution:
     quantile: Callable[..., float]
 
 
-def _t_quantile(sp: Any, p: float, df: float) -> float:
-    """Through the inverse incomplete beta function, on the side of it that does not cancel (`stdtrit` holds nine digits only)."""
-    tail = min(p, 1.0 - p)
-    if tail == 0.0:
-        size = math.inf
-    elif tail < 0.25:
-        x = sp.betaincinv(0.5 * df, 0.5, 2.0 * tail)
-        size = math.sqrt(df * (1.0 - x) / x) if x > 0 else math.inf
-    else:
-        x = sp.betaincinv(0.5, 0.5 * df, 1.0 - 2.0 * tail)
-        size = math.sqrt(df * x / (1.0 - x))
-    return math.copysign(size, p - 0.5)
-
-
 DISTRIBUTIONS: Final[dict[str, Distribution]] = {
     "normal": Distribution(
         ("mean", "sd"),
@@ -45,7 +31,8 @@ DISTRIBUTIONS: Final[dict[str, Distribution]] = {
         ("df",),
         lambda sp, x, df: sp.stdtr(df, x),
         lambda sp, x, df: sp.stdtr(df, -x),
-        _t_quantile,
+        # SciPy loses the sign of the infinite ends.
+        lambda sp, p, df: math.copysign(sp.stdtrit(df, p), p - 0.5),
     ),
     "f": Distribution(
         ("df1", "df2"),

@@ -31,8 +31,8 @@ def lstm(x: Matrix, w: Matrix, b: Matrix, out0: Matrix, c0: Matrix, return_seque
     hidden = inputs[:, :, d + 1 :]
     hidden[0] = dense(out0)[:n]
     cells, gates = _forward(inputs, _with_bias(w, b, d), dense(c0)[:n])
-    states = hidden[1:]
-    out = states.transpose(1, 0, 2).reshape(n, t * m) if return_sequences else states[-1].copy()
+    states = np.array(hidden[1:], order="C")
+    out = np.array(states.transpose(1, 0, 2), order="C").reshape(n, t * m) if return_sequences else states[-1].copy()
     return out, cells[-1].copy(), states.reshape(t, n * m), cells.reshape(t, n * m), gates.reshape(t, n * 4 * m)
 
 
