@@ -395,7 +395,7 @@ def _plain(scene: Scene) -> Problem:
     span = scene.end_of_previous() if token.kind == ACCEPT else token.span
     expected = _list(_expected(scene.accepted))
     hint = None
-    if token.kind in VALUES and OPERATORS <= scene.accepted:
+    if token.kind in VALUES and scene.accepted >= OPERATORS:
         hint = "is an operator or a comma missing?" if scene.opener and scene.opener.text != "{" else "is an operator missing before it?"
     elif scene.at == scene.begin or (scene.at == scene.begin + 1 and scene.previous and scene.previous.kind == "NAME"):
         hint = "a statement is an assignment, a call, if, while, for or parfor"
@@ -405,7 +405,7 @@ def _plain(scene: Scene) -> Problem:
 def _expected(accepted: frozenset[str]) -> Iterator[str]:
     """The accepted kinds in a few words, most telling first."""
     rest = accepted - {"SEMICOLON", "EXTERNALFUNCTION"}
-    if VALUES <= rest:
+    if rest >= VALUES:
         rest -= {"FUNCTION", "IFDEF"}
     for name, group in (("a statement", STATEMENTS), ("a value", VALUES), ("an operator", OPERATORS)):
         if group <= rest:

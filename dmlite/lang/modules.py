@@ -1,0 +1,160 @@
+"""Files and the files they import: `source("nn/layers/affine.dml") as affine`.
+
+Only functions are imported. A path is looked up next to the importing file, then in the working directory (which `setwd`
+moves) and its `scripts` folder, then in the installed library: `nn/...` and `scripts/...` are always found there, and a
+local file of the same path wins.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path, PurePath
+
+from dmlite.errors import DMLSyntaxError, Problem, Problems
+from dmlite.lang import nodes
+from dmlite.lang.parser import parse
+from dmlite.lang.walk import statements
+
+
+@dataclass(eq=False)
+class Module:
+    """One file: its functions by name, and the modules it imports by alias. Modules are equal only to themselves."""
+
+    path: PurePath
+    script: nodes.Script
+    functions: dict[str, nodes.Function] = field(default_factory=dict)
+    imports: dict[str, Module] = field(default_factory=dict)
+
+
+def load_modules(script: nodes.Script, base: Path | None, problems: Problems) -> Module:
+    """The module of a script with all that it imports, directly or not; every file is read and parsed once.
+
+    `base` is the folder of the script, None when it has none. What cannot be imported is added to `problems`.
+    """
+    path = Path(script.span.source.name)
+    main = Module(path, script, _functions(script, problems))
+    loaded = {path.resolve(): main} if path.suffix == ".dml" else {}
+    waiting = [(main, base)]
+    while waiting:
+        module, folder = waiting.pop()
+        for statement, working in _sources(module.script):
+            found = _resolve(statement.path, folder, working)
+            if found is None:
+                problems.found.append(_not_found(statement, folder, working))
+                continue
+            imported = loaded.get(found)
+            if imported is None:
+                if (text := _read(found, statement, problems)) is None:
+                    continue
+                imported = loaded[found] = _load(found, text, problems)
+                waiting.append((imported, found.parent))
+            if module.imports.setdefault(statement.alias, imported) is not imported:
+                hint = f"it already stands for {_shown(module.imports[statement.alias].path)}; choose another one"
+                problems.add(f"the alias '{statement.alias}' is given to two files", statement.span, hint)
+    return main
+
+
+def _load(path: Path, text: str, problems: Problems) -> Module:
+    """The module of a file, without its imports; an empty one when it has syntax errors."""
+    name = _shown(path)
+    try:
+        script = parse(text, name)
+    except DMLSyntaxError as error:
+        problems.found.extend(error.problems)
+        script = parse("", name)
+    return Module(path, script, _functions(script, problems))
+
+
+def _functions(script: nodes.Script, problems: Problems) -> dict[str, nodes.Function]:
+    functions: dict[str, nodes.Function] = {}
+    for item in script.body:
+        if isinstance(item, nodes.Function) and functions.setdefault(item.name, item) is not item:
+            first = functions[item.name].span.line
+            problems.add(f"the function '{item.name}' is defined twice", item.span, f"the first definition is in line {first}")
+    return functions
+
+
+def _sources(script: nodes.Script) -> list[tuple[nodes.Import, Path]]:
+    """The imports of a file, each with the working directory in force where it stands."""
+    working = Path.cwd()
+    found = []
+    for statement in statements(item for item in script.body if not isinstance(item, nodes.Function)):
+        if isinstance(statement, nodes.SetWd):
+            working = working / os.path.expanduser(statement.path)
+        elif isinstance(statement, nodes.Import):
+            found.append((statement, working))
+    return found
+
+
+# ---------------------------------------------------------------- finding and reading files
+def _places(path: str, folder: Path | None, working: Path) -> list[Path]:
+    """Where a path is looked for, in this order."""
+    plain = Path(os.path.expanduser(path))
+    if plain.is_absolute():
+        return [plain]
+    places = [working / plain, working / "scripts" / plain]
+    if folder is not None:
+        places.insert(0, folder / plain)
+    parts = PurePath(os.path.normpath(plain)).parts
+    if parts[:1] == ("scripts",):
+        places.append(_library("scripts").joinpath(*parts[1:]))
+        parts = parts[1:]
+    if parts[:1] == ("nn",):
+        places.append(_library("nn").joinpath(*parts[1:]))
+    return list(dict.fromkeys(places))
+
+
+def _resolve(path: str, folder: Path | None, working: Path) -> Path | None:
+    return next((place.resolve() for place in _places(path, folder, working) if place.exists()), None)
+
+
+@cache
+def _library(name: str) -> Path:
+    """A folder of the installed library: inside the package in a wheel, beside it in a checkout."""
+    package = Path(__file__).parents[1]
+    bundled = package / "_bundled" / name
+    return bundled if bundled.is_dir() else package.parent / {"nn": "nnlib"}.get(name, name)
+
+
+def _read(path: Path, statement: nodes.Import, problems: Problems) -> str | None:
+    """The text of a file; None, with a problem at the importing statement, when it is not readable text."""
+    try:
+        data = path.read_bytes()
+        text = data.decode("utf-8")
+    except OSError as error:
+        reason = "it is a folder" if path.is_dir() else (error.strerror or "it cannot be opened").lower()
+        problems.add(f"cannot read {_shown(path)}: {reason}", statement.span)
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        hint = "save it as UTF-8"
+        problems.add(f"{_shown(path)} is not UTF-8 text: byte 0x{data[error.start]:02x} in line {line}", statement.span, hint)
+    else:
+        if "\0" not in text:
+            return text
+        problems.add(f"{_shown(path)} is not a text file", statement.span)
+    return None
+
+
+def _not_found(statement: nodes.Import, folder: Path | None, working: Path) -> Problem:
+    """Names the places searched, and the nearest file name in any of them."""
+    places = _places(statement.path, folder, working)
+    wanted = PurePath(statement.path)
+    names = {file.name for place in places if place.parent.is_dir() for file in place.parent.glob("*.dml")}
+    near = difflib.get_close_matches(wanted.name, sorted(names), n=1)
+    if near:
+        hint = f"did you mean '{wanted.with_name(near[0]).as_posix()}'?"
+    elif "://" in statement.path:
+        hint = "files are not downloaded; fetch it first and import the copy"
+    else:
+        hint = "paths are relative to this file, or to the working directory"
+    looked = ", ".join(_shown(place) for place in places)
+    return Problem(f"the file '{statement.path}' is not found; looked for {looked}", statement.span, hint)
+
+
+def _shown(path: PurePath) -> str:
+    """A path as people like to read it: relative when it is below the working directory."""
+    here = Path.cwd()
+    return path.relative_to(here).as_posix() if path.is_relative_to(here) else str(path)
