@@ -33,7 +33,7 @@ def fast_table(file: BinaryIO, sep: str | None) -> np.ndarray | None:
 def count_lines(file: BinaryIO) -> int:
     """Lines from here to the end, without the blank ones that end the file."""
     lines, final, content = 0, 0, False
-    while chunk := file.read(1 << 22):
+    while chunk := file.read(1 << 20):
         lines += chunk.count(b"\n")
         body = chunk.rstrip(b"\r\n")
         final = chunk.count(b"\n", len(body)) + (0 if body else final)
