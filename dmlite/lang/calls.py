@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from dmlite.lang.modules import Module
 
 SCALARS: Final = frozenset({"scalar", "number", "int", "boolean", "string", "D", "I", "B", "T"})
+SPECIAL: Final = ("exists", "list")  # builtins whose arguments are not matched to parameters
 ELSEWHERE: Final = {  # what the same thing is called in DML
     "c": 'write a column of values as matrix("1 2 3", rows=3, cols=1), or join columns with rbind',
     "cat": "use print(...)",
@@ -51,7 +52,10 @@ class Calls:
         rest may be dropped, which needs brackets where a builtin is called.
         """
         callee = self.resolve(call)
-        if callee is None:
+        if self.is_builtin(call, *SPECIAL):
+            self._check_special(call)
+            self._check_results(call, 1, wanted, first_will_do)
+        elif callee is None:
             self.problems.add(*self._unknown(call))
         elif isinstance(callee, Function):
             bind_call(callee, call, self.problems)
@@ -103,9 +107,6 @@ class Calls:
         return {row.results[0] for row in callee or () if row.results}
 
     def _check_builtin(self, call: Call, rows: Sequence[Row], wanted: int, first_will_do: bool) -> None:
-        if call.name == "list":
-            self._check_list(call)
-            return
         bindings = [self._bind(call, row) for row in rows]
         fitting = [row for row, binding in zip(rows, bindings, strict=True) if binding.fits]
         if not fitting:
@@ -119,8 +120,12 @@ class Calls:
                 f"the result of {call.name}() is not used", call.span, f"assign it, as in x = {call.name}(..), or remove the call"
             )
 
-    def _check_list(self, call: Call) -> None:
-        """The arguments of `list` carry names of the script's choice."""
+    def _check_special(self, call: Call) -> None:
+        """`exists` takes a variable that need not be set; the arguments of `list` carry names of the script's choice."""
+        if call.name == "exists":
+            if len(call.args) != 1 or not isinstance(call.args[0].value, (Name, Literal)):
+                self.problems.add("exists takes a variable, or its name in quotes", call.span, 'as in exists("X")')
+            return
         seen: set[str | None] = set()
         for arg in call.args:
             if arg.name in seen and arg.name is not None:
@@ -185,4 +190,5 @@ class Calls:
     def names(self) -> Iterator[str]:
         """Everything that can be called without a namespace."""
         yield from self.module.functions
-        yield from (s for s in self.builtins.spellings() if s[:1].isalpha())
+        yield from SPECIAL
+        yield from (s for s in self.builtins.spellings() if s.replace(".", "").isidentifier())

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from dmlite.errors import Problems
 from dmlite.lang.arguments import Builtins
 from dmlite.lang.calls import Calls
+from dmlite.lang.flow import State
 from dmlite.lang.nodes import Function, Name, Param
-from dmlite.lang.scopes import CONSTANTS, Findings, Scope, State
+from dmlite.lang.scopes import CONSTANTS, Findings, Scope
 from dmlite.lang.walk import assigned, walk
 
 if TYPE_CHECKING:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from dmlite.errors import Problems, Span, did_you_mean
 from dmlite.lang.calls import Calls
+from dmlite.lang.flow import State, condition
 from dmlite.lang.nodes import (
     Assign,
     Binary,
@@ -47,33 +48,6 @@ class Findings:
 
     warnings: Problems = field(default_factory=Problems)
     maybe_unset: set[Span] = field(default_factory=set)
-
-
-@dataclass
-class State:
-    """At one point of a body: variables set on every path here, on some path, known to be scalars; `dead` after a stop()."""
-
-    sure: set[str] = field(default_factory=set)
-    maybe: set[str] = field(default_factory=set)
-    scalars: set[str] = field(default_factory=set)
-    dead: bool = False
-
-    def copy(self) -> State:
-        return State(set(self.sure), set(self.maybe), set(self.scalars), self.dead)
-
-    def bind(self, names: Iterable[str], scalar: bool = False) -> None:
-        for name in names:
-            self.sure.add(name)
-            self.maybe.add(name)
-            (self.scalars.add if scalar else self.scalars.discard)(name)
-
-    def become(self, *ends: State) -> None:
-        """The state after paths join; paths that ended in stop() do not count."""
-        alive = [end for end in ends if not end.dead] or list(ends)
-        self.sure = set.intersection(*(end.sure for end in alive))
-        self.maybe = set.union(*(end.maybe for end in alive))
-        self.scalars = set.intersection(*(end.scalars for end in alive))
-        self.dead = all(end.dead for end in ends)
 
 
 class Scope:
@@ -129,9 +103,9 @@ class Scope:
                 self._defined(target, state)
                 self.read(state, *(bounds(target) if isinstance(target, Index) else ()))
                 if isinstance(target, Name):
-                    state.bind((target.name,), scalar and target.name in state.scalars)
+                    state.bind(target.name, scalar and target.name in state.scalars)
             else:
-                state.bind((target.name,), scalar)
+                state.bind(target.name, scalar)
 
     def _call(self, call: Call, state: State) -> None:
         self.calls.check(call, 0)
@@ -145,19 +119,28 @@ class Scope:
 
     def _if(self, stmt: If, state: State) -> None:
         arms, otherwise = branches(stmt)
+        rest = state.copy()  # where no condition so far held
         ends: list[State] = []
-        open_end = True  # may the next branch still be reached?
         for cond, block in arms:
-            self._condition(cond, state)
-            end = state.copy()
+            self._condition(cond, rest)
+            end = rest.copy()
+            end.assume(cond, True)
             self._block(block, end)
+            rest.assume(cond, False)
             known = cond.value if isinstance(cond, Literal) and isinstance(cond.value, bool) else None
-            if open_end and known is not False:
-                ends.append(end)
-            open_end = open_end and known is not True
-        end = state.copy()
-        self._block(otherwise, end)
-        state.become(*ends, *((end,) if open_end else ()))
+            end.dead |= known is False or rest.dead
+            rest.dead |= known is True
+            ends.append(end)
+        self._block(otherwise, rest)
+        state.become(*ends, rest)
+        self._remember(stmt, state, ends[0], [*ends[1:], rest])
+
+    def _remember(self, stmt: If, state: State, then: State, others: list[State]) -> None:
+        """What is set on one side only is set again wherever the same condition holds."""
+        test = condition(stmt.cond, True)
+        if test and test.names.isdisjoint(assigned((stmt,))):
+            state.learn(test, (then,))
+            state.learn(condition(stmt.cond, False), others)
 
     def _condition(self, cond: Expr, state: State) -> None:
         self.read(state, cond)
@@ -170,6 +153,7 @@ class Scope:
         """A body that may read what its previous iteration set; `runs`: at least once."""
         end = state.copy()
         end.maybe |= assigned(body, into_parfor=False)
+        end.forget(assigned(body))
         self._block(body, end)
         state.become(end) if runs else state.become(state.copy(), end)
 
@@ -181,7 +165,7 @@ class Scope:
             self._parfor(stmt, state)
             return
         inside = state.copy()
-        inside.bind((stmt.var,), scalar=True)
+        inside.bind(stmt.var, scalar=True)
         self._loop_body(stmt.body, inside, runs=not stmt.seq)
         state.become(state.copy(), inside) if stmt.seq else state.become(inside)
 
@@ -196,14 +180,14 @@ class Scope:
                 self.read(state, option.value)
         check_parfor(stmt, state.maybe, state.scalars, self.problems)
         inside = state.copy()
-        inside.bind((stmt.var,), scalar=True)
+        inside.bind(stmt.var, scalar=True)
         self._parfors += 1
         self._block(stmt.body, inside)
         self._parfors -= 1
         if stmt.seq:
             state.maybe.add(stmt.var)
         else:
-            state.bind((stmt.var,), scalar=True)
+            state.bind(stmt.var, scalar=True)
 
     # ---------------------------------------------------------------- expressions
     def read(self, state: State, *exprs: Expr) -> None:
