@@ -19,6 +19,11 @@ _SMALL: Final = 4096  # cells up to which dense is faster whatever the sparsity
 _LAZY_ZEROS: Final = 1 << 27  # cells beyond which a matrix of zeros is CSR
 
 
+def index_type(rows: int, cols: int) -> type[np.signedinteger[Any]]:
+    """The smallest type for the positions of a sparse matrix; scipy keeps the one that it is given."""
+    return np.int32 if max(rows, cols) < 2**31 else np.int64
+
+
 # ---------------------------------------------------------------- matrix(...)
 def matrix(data: Any, rows: Any, cols: Any, byrow: Any) -> Matrix:
     """`reshape` of a matrix, `fill` of anything else."""
@@ -156,9 +161,10 @@ def _tally(i: np.ndarray, j: np.ndarray, w: np.ndarray | float, rows: int, cols:
     from scipy.sparse import coo_array, csr_array
 
     reserve(rows, 1, f"a table of {rows}x{cols}")
+    i, j = i.astype(index_type(rows, cols)), j.astype(index_type(rows, cols))
     weights = np.full(len(i), w) if isinstance(w, float) else w
     if (i[1:] > i[:-1]).all():  # one-hot rows and permutations: already in the order of CSR
-        pointers = np.concatenate(([0], np.cumsum(np.bincount(i, minlength=rows))))
+        pointers = np.concatenate(([0], np.cumsum(np.bincount(i, minlength=rows)))).astype(j.dtype)
         return settle(csr_array((weights.copy(), j, pointers), shape=(rows, cols)))
     return settle(coo_array((weights, (i, j)), shape=(rows, cols)).tocsr())
 
@@ -226,7 +232,8 @@ def _diagonal_matrix(values: np.ndarray) -> Matrix:
         return np.diag(values)
     from scipy.sparse import csr_array
 
-    return settle(csr_array((values.copy(), np.arange(n), np.arange(n + 1)), shape=(n, n)))
+    places = np.arange(n + 1, dtype=index_type(n, n))
+    return settle(csr_array((values.copy(), places[:-1].copy(), places), shape=(n, n)))
 
 
 def lower_tri(target: Matrix, diag: Any, values: Any) -> Matrix:

@@ -16,6 +16,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 
 from dmlite.backends.local.casts import describe, dimension, number
+from dmlite.backends.local.construct import index_type
 from dmlite.backends.local.storage import SPARSE_LIMIT, Matrix, settle
 from dmlite.errors import DMLRuntimeError
 from dmlite.memory import reserve
@@ -209,8 +210,8 @@ def _assemble_csr(draw: _Draw, blocks: Iterable[_Block], shape: tuple[int, int])
         height, width = rows.stop - rows.start, cols.stop - cols.start
         places, block = _draw_positions(draw, i, j, height * width)
         row, col = np.divmod(places, width)
-        at_row.append(row + rows.start)
-        at_col.append(col + cols.start)
+        at_row.append((row + rows.start).astype(index_type(*shape)))
+        at_col.append((col + cols.start).astype(index_type(*shape)))
         values.append(block)
     coords = (np.concatenate(at_row), np.concatenate(at_col))
     return settle(coo_array((np.concatenate(values), coords), shape=shape).tocsr())

@@ -134,9 +134,7 @@ def _selected(target: Matrix, axis: int, select: Matrix) -> np.ndarray:
     size = target.shape[axis]
     if 1 not in select.shape or select.shape[0] * select.shape[1] != size:
         side = ("rows", "columns")[axis]
-        raise DMLRuntimeError(
-            f"select of removeEmpty is {describe(select)}, expected a vector of {size} for the {side} of {describe(target)}"
-        )
+        raise DMLRuntimeError(f"select of removeEmpty is {describe(select)}, expected a vector of the {size} {side} of {describe(target)}")
     return dense(select).ravel() != 0
 
 
