@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from dmlite.errors import Problems, Span, did_you_mean
 from dmlite.lang.arguments import Binding, Builtins, Formal, Row, bind, bind_call, call_name, formals_of
-from dmlite.lang.nodes import Binary, Call, Dollar, Expr, Function, Literal, Name, Unary
-from dmlite.lang.walk import children
+from dmlite.lang.nodes import Binary, Call, Dollar, Expr, Function, Import, Literal, Name, Unary
+from dmlite.lang.walk import children, statements
 
 if TYPE_CHECKING:
     from dmlite.lang.modules import Module
@@ -43,6 +43,8 @@ class Calls:
         self.builtins = builtins
         self.problems = problems
         self.warnings = warnings
+        script = (s for s in module.script.body if not isinstance(s, Function))
+        self._sources = {s.alias for s in statements(script) if isinstance(s, Import)}
         self._formals: dict[int, list[Formal]] = {}
 
     def check(self, call: Call, wanted: int, first_will_do: bool = False) -> None:
@@ -56,7 +58,8 @@ class Calls:
             self._check_special(call)
             self._check_results(call, 1, wanted, first_will_do)
         elif callee is None:
-            self.problems.add(*self._unknown(call))
+            if call.namespace in self.module.imports or call.namespace not in self._sources:  # else the file could not be read
+                self.problems.add(*self._unknown(call))
         elif isinstance(callee, Function):
             bind_call(callee, call, self.problems)
             self._check_results(call, len(callee.returns), wanted, first_will_do=True)

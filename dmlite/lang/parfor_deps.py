@@ -206,8 +206,10 @@ class _Body:
 
     def _interval(self, part: Range | None) -> Interval | None:
         """The indices that one iteration of the parfor touches, over all values of the inner loops' variables."""
-        lower = part and polynomial(part.lower, self._leaf)
-        upper = lower if part is None or part.upper is None else polynomial(part.upper, self._leaf)
+        if part is None:
+            return None
+        lower = polynomial(part.lower, self._leaf)
+        upper = lower if part.upper is None else polynomial(part.upper, self._leaf)
         if lower is None or upper is None:
             return None
         interval: Interval | None = Interval(lower, upper)
@@ -238,19 +240,18 @@ class _Body:
         start, stop = polynomial(loop.start, self._leaf), polynomial(loop.stop, self._leaf)
         if start is None or stop is None:
             return None
-        first, last = number(start), number(stop)
-        step = loop.step and polynomial(loop.step, self._leaf)
         if loop.step is not None:
+            step = polynomial(loop.step, self._leaf)
             stride = None if step is None else number(step)
             return None if not stride else (start, stop) if stride > 0 else (stop, start)
+        first, last = number(start), number(stop)
         if first is not None and last is not None:
             return (start, stop) if first <= last else (stop, start)
         return (start, stop) if first is not None and first == 1 else None
 
 
 def _steps(loop: For) -> Steps:
-    ends = [e.value if isinstance(e, Literal) and type(e.value) is int else None for e in (loop.start, loop.stop, loop.step)]
-    start, stop, step = ends
+    start, stop, step = (e.value if isinstance(e, Literal) and type(e.value) is int else None for e in (loop.start, loop.stop, loop.step))
     if loop.step is None:
         step = 1
     if not step:

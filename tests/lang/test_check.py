@@ -331,6 +331,10 @@ def test_warnings(text, expected):
         assert any(piece in t for t in told) or piece in spans
 
 
+def test_calls_into_a_file_that_could_not_be_read_are_not_reported_again():
+    assert shown(checked('source("nowhere.dml") as missing\nx = missing::f(1)')[0]) == []
+
+
 def test_all_files_are_checked_and_their_statements_are_not():
     inner = File(parse("g = function(double a) return (double b) { b = oops }\nprint(alsoOops)", "inner.dml"))
     outer = File(parse("h = function(double a) return (double b) { b = inner::g(a, 2) }", "outer.dml"), {"inner": inner})
