@@ -214,3 +214,38 @@ def test_widening_covers_both_directions():
     wide = widen(interval, "k", constant(1), constant(3))
     assert wide == Interval(add(symbol("i"), constant(-6)), add(symbol("i"), constant(3)))
     assert widen(Interval(multiply(symbol("k"), symbol("D")), symbol("k")), "k", constant(1), constant(3)) is None
+
+
+def _random_index(rng: random.Random) -> str:
+    terms = rng.sample(("i", "j", "k", "m", str(rng.randint(1, 4))), rng.randint(1, 3))
+    return " + ".join(f"{rng.choice((1, 1, 2, 3, -1))}*{t}" for t in terms)
+
+
+def test_accepted_loops_have_no_conflicts():
+    """Random nests run cell by cell: whatever is accepted never touches a written cell in two iterations."""
+    rng = random.Random(9)
+    accepted = 0
+    for _ in range(1500):
+        a, b, lo, hi = rng.randint(1, 3), rng.randint(1, 5), rng.randint(0, 2), rng.randint(0, 3)
+        scalar, write, read, m = _random_index(rng).replace("k", "j"), _random_index(rng), _random_index(rng), rng.randint(1, 3)
+        up, col = write + rng.choice(("", " + 1", " + j")), rng.choice(("1", "i", "j", "k"))
+        body = f"for (j in {lo}:{hi}) {{ k = {scalar}; R[{write}:{up}, {col}] = R[{read}, {col}] }}"
+        problems = Problems()
+        loop = parse(f"parfor (i in {a}:{b}) {body}").body[0]
+        check_parfor(loop, {"R", "m"}, {"m"}, problems)
+        if problems.found:
+            continue
+        accepted += 1
+        touched: dict[tuple[int, int], set[int]] = {}
+        written: set[tuple[int, int]] = set()
+        for i in range(a, b + 1) if a <= b else range(a, b - 1, -1):
+            for j in range(lo, hi + 1) if lo <= hi else range(lo, hi - 1, -1):
+                known = {"i": i, "j": j, "m": m}
+                known["k"] = eval(scalar, {}, known)  # noqa: S307
+                first, last, at, column = (eval(e, {}, known) for e in (write, up, read, col))  # noqa: S307
+                cells = {(row, column) for row in range(first, last + 1)}
+                written |= cells
+                for cell in (*cells, (at, column)):
+                    touched.setdefault(cell, set()).add(i)
+        assert all(len(touched[cell]) == 1 for cell in written), body
+    assert accepted > 100
