@@ -168,9 +168,9 @@ class MLContext:
         stats = Stats() if self._statistics else None
         results = script.execute(stats)
         if stats is not None:
-            from dmlite.tools.report_stats import print_stats
+            from dmlite.tools.statistics import print_statistics
 
-            print_stats(stats)
+            print_statistics(stats)
         return results
 
     def setStatistics(self, on: bool) -> MLContext:

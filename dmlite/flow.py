@@ -31,7 +31,8 @@ class Unit:
     """One script on its way through the pipeline; every stage fills in its part.
 
     inputs: facts of the variables bound from outside. dollar: values of `$` parameters. outputs: wanted variables, None
-    for all. base: the folder that relative `source` paths start from.
+    for all. base: the folder that relative `source` paths start from. open_dollar: `$` parameters that are not given are
+    unknown values rather than errors.
     """
 
     text: str
@@ -42,6 +43,7 @@ class Unit:
     base: Path | None = None
     config: Config = field(default_factory=config)
     stats: Stats | None = None
+    open_dollar: bool = False
     warnings: list[Problem] = field(default_factory=list)
     script: ast.Script | None = None
     module: Module | None = None
@@ -64,9 +66,17 @@ def _modules(unit: Unit) -> None:
 def _check(unit: Unit) -> None:
     assert unit.module is not None
     problems = Problems()
-    findings = check(unit.module, list(unit.inputs), unit.dollar, ops, problems)
+    dollar = _Anything(unit.dollar) if unit.open_dollar else unit.dollar
+    findings = check(unit.module, list(unit.inputs), dollar, ops, problems)
     unit.warnings = findings.warnings.found
     problems.raise_if_any()
+
+
+class _Anything(dict[str, Any]):
+    """Every `$` parameter counts as given."""
+
+    def __contains__(self, name: object) -> bool:
+        return True
 
 
 def _lower(unit: Unit) -> None:

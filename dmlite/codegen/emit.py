@@ -103,7 +103,7 @@ class Emitter:
             return f"({', '.join(args)},)"
         facts = [self.plan.facts[a] for a in hop.args]
         if step.fact.is_scalar and all(f.is_scalar for f in facts):
-            inline = scalar_code(hop.op, facts, args)
+            inline = scalar_code(hop.op, facts, args, internal=hop in self.plan.internal)
             if inline is not None:
                 return inline
         elif self._all_dense(hop, facts) and (step.fact.is_scalar or step.fact.cells is not None):
@@ -136,6 +136,8 @@ class Emitter:
             if step.reuse is not None:
                 return f"{ufunc}({', '.join(args)}, {args[step.reuse]})"
             return small.format(*args)
+        if op in ("cbind", "rbind"):
+            return f"np_concatenate(({', '.join(args)}), {int(op == 'cbind')})" if len(args) > 1 and all(f.cells for f in facts) else None
         if op == "as.scalar" and facts[0].cells == 1:
             return f"{args[0]}.item()"
         if op in DENSE:
@@ -151,10 +153,13 @@ class Emitter:
         return literal_code(hop.value) if hop.op == LITERAL else self.names[hop]
 
 
-def scalar_code(op: str, facts: list[Fact], args: list[str]) -> str | None:
-    """The Python operator for scalars where it means the same; int arithmetic goes through kernels that watch for overflow."""
+def scalar_code(op: str, facts: list[Fact], args: list[str], *, internal: bool) -> str | None:
+    """The Python operator for scalars where it means the same; int arithmetic goes through kernels that watch for overflow.
+
+    internal: nobody can see the number grow beyond 64 bits.
+    """
     types = {f.vtype for f in facts}
-    if op in SCALAR and (types == {"double"} or (op in SCALAR_ANY_NUMBER and types <= {"double", "int"})):
+    if op in SCALAR and (types == {"double"} or (internal and types == {"int"}) or (op in SCALAR_ANY_NUMBER and types <= {"double", "int"})):
         return SCALAR[op].format(*args)
     if op in SCALAR_BOOLEAN and types == {"boolean"}:
         return SCALAR_BOOLEAN[op].format(*args)

@@ -46,7 +46,8 @@ def _lower(lo: Lowerer, expr: ast.Expr) -> Hop:
         case ast.Name():
             return _name(lo, expr)
         case ast.Dollar():
-            return literal(lo.context.dollar.get(expr.name, math.nan))
+            given = lo.context.dollar
+            return literal(given[expr.name]) if expr.name in given else lo.builder.read(lo.scope, f"${expr.name}")
         case ast.Unary():
             operand = _lower(lo, expr.operand)
             return operand if expr.op == "+" else _apply(lo, BY_NAME[_UNARY[expr.op]], [operand], expr.span)

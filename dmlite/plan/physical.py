@@ -20,8 +20,9 @@ from dmlite.rewrite.driver import count_uses
 
 # Operators that may give CSR even when every operand is dense.
 _MAY_BE_SPARSE = frozenset(
-    "rand table table_dims diag read readMM eval fill matrix lower.tri upper.tri removeEmpty replace as.matrix outer index leftindex".split()
+    "rand table table_dims diag read readMM eval matrix lower.tri upper.tri removeEmpty replace as.matrix outer index leftindex".split()
 )
+DENSE_FILL = 1 << 27  # filled matrices up to this many cells are dense arrays, zeros too
 REUSE_CELLS = 4096  # below this a fresh small array is as cheap as writing into an old one
 
 
@@ -51,6 +52,11 @@ class BlockPlan:
     outputs: list[tuple[str, Hop]]
     facts: FactTable
     dense: dict[Hop, bool]
+    internal: set[Hop]  # whole numbers that only index and compare: no overflow can be seen
+
+
+_INT_ARITHMETIC = frozenset({"add", "sub", "mul"})
+_HIDING = frozenset({"index", "leftindex", "lt", "le", "gt", "ge", "eq", "ne"})
 
 
 class Planner:
@@ -78,7 +84,15 @@ class Planner:
                 self.dense[hop] = self.dense_in.get(hop.value, False)
                 continue
             steps.append(self._step(hop, left, holders))
-        return BlockPlan(steps, inputs, outputs, self.facts, self.dense)
+        return BlockPlan(steps, inputs, outputs, self.facts, self.dense, self._internal(hops))
+
+    def _internal(self, hops: list[Hop]) -> set[Hop]:
+        """Nodes whose every consumer is an index bound, a comparison, or whole-number arithmetic of the same sort."""
+        seen_outside = set(hops)
+        for hop in reversed(list(postorder(hops))):
+            hidden = hop.op in _HIDING or (hop.op in _INT_ARITHMETIC and hop not in seen_outside)
+            seen_outside.update(a for i, a in enumerate(hop.args) if not hidden or (hop.op == "leftindex" and i == 1))
+        return {h for h in postorder(hops) if h.op in _INT_ARITHMETIC and h not in seen_outside}
 
     def _holders(self, hops: list[Hop], uses: Counter[Hop]) -> Counter[Hop]:
         """For every buffer, how many operand places still refer to it, through views or directly."""
@@ -108,6 +122,8 @@ class Planner:
             return False
         if hop.op in ("index", "leftindex"):
             return self.dense[hop.args[0]] if hop.args[0] in self.dense else False
+        if hop.op == "fill":
+            return isinstance(hop.args[0].value, (int, float)) and fact.cells is not None and fact.cells <= DENSE_FILL
         if hop.op in _MAY_BE_SPARSE:
             return False
         return all(self.dense.get(a, False) for a in hop.args if not self.facts[a].is_scalar and a.op != LITERAL)

@@ -171,6 +171,12 @@ class Engine:
         self.runs.append(BlockRun(block, facts_in, firings, code, plan))
         return self._load(name, code.source, code.lines, self._namespace(code, plan))
 
+    def preview(self, block: Block) -> BlockRun:
+        """The plan of a block for what is known at compile time; matrices count as dense arrays."""
+        dense = {n: block.fact_in(n).is_matrix for n in block.inputs}
+        self.plan_block(f"preview_{next(self._numbers)}", block, block.facts_in, dense)
+        return self.runs.pop()
+
     def _namespace(self, code: Code, plan: Any) -> dict[str, Any]:
         namespace: dict[str, Any] = {n: getattr(np, n.removeprefix("np_")) for n in NUMPY_NAMES}
         namespace |= {"nan": float("nan"), "inf": float("inf"), "refcount": refcount, "param_refs": PARAM_REFS, "local_refs": LOCAL_REFS}

@@ -11,7 +11,7 @@ import operator
 from collections.abc import Callable
 from typing import Any, Final
 
-from dmlite.hop.facts import Fact
+from dmlite.hop.facts import Fact, scalar
 from dmlite.hop.ops.row import Op, cellwise
 
 _X: Final = "X: M|D"
@@ -48,6 +48,10 @@ def _sum_or_text(*facts: Fact) -> str | None:
 
 def _negated(x: Fact) -> str | None:
     return "int" if x.vtype == "boolean" else x.vtype
+
+
+def _axpy_type(x: Fact, s: Fact, y: Fact) -> str | None:
+    return _arithmetic(x, scalar(_arithmetic(s, y)))
 
 
 def _xor_type(*facts: Fact) -> str | None:
@@ -227,11 +231,11 @@ _MATH: Final = (
 )
 
 _INTERNAL: Final = (
-    _cell("one_minus", _X, "1 - X.", spelling="one_minus()"),
-    _unary("sprop", "X * (1 - X) in one pass.", 2, spelling="sprop()", vtype=_arithmetic, **_SAFE),
+    _cell("one_minus", _X, "1 - X.", spelling="one_minus()", vtype=_negated),
+    _unary("sprop", "X * (1 - X) in one pass.", 2, spelling="sprop()", vtype=_negated, **_SAFE),
     _unary("sigmoid_op", "1 / (1 + exp(-X)) in one pass, without overflow.", 21, spelling="sigmoid_op()"),
     _unary("square", "X ^ 2.", spelling="square()", **_SAFE),
-    _cell("axpy", "X: M|D, s: D, Y: M|D", "X + s * Y without the intermediate.", spelling="axpy()", flops=_cost(2)),
+    _cell("axpy", "X: M|D, s: D, Y: M|D", "X + s * Y without the intermediate.", spelling="axpy()", vtype=_axpy_type, flops=_cost(2)),
 )
 
 ROWS: Final[tuple[Op, ...]] = (*_ARITHMETIC, *_LOGIC, *_BITS, *_MATH, *_INTERNAL)
