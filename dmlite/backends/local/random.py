@@ -149,16 +149,16 @@ def _blocks(draw: _Draw) -> Iterator[_Block]:
 
 def _draw_dense(draw: _Draw, i: int, j: int, out: np.ndarray) -> None:
     """Fill a block, strip by strip; the numbers come before the mask in its stream."""
-    generator, sample = _generator(draw.seed, i, j), _PDFS[draw.pdf]
+    generator, put = _generator(draw.seed, i, j), _PDFS[draw.pdf]
     height, width = out.shape
     step = max(1, _STRIP_CELLS // width)
     strips = [out[top : top + step] for top in range(0, height, step)]
     buffer = None if out.flags.c_contiguous else np.empty((min(step, height), width))
     for strip in strips:
         if buffer is None:
-            sample(generator, strip, draw)
+            put(generator, strip, draw)
         else:
-            sample(generator, buffer[: len(strip)], draw)
+            put(generator, buffer[: len(strip)], draw)
             strip[:] = buffer[: len(strip)]
     if draw.sparsity < 1.0:
         for strip in strips:
