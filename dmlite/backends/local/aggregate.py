@@ -136,7 +136,8 @@ def _sums(axis: int) -> _Kernel:
             return _vector(x @ np.ones(x.shape[1]) if axis else np.ones(x.shape[0]) @ x, axis)
         if axis:
             return _vector(_reduced(np.add, *_groups(x, 1)), 1)
-        return _vector(np.bincount(x.indices, weights=x.data, minlength=x.shape[1]), 0)
+        # Without any stored cell NumPy counts in integers.
+        return _vector(np.bincount(x.indices, weights=x.data, minlength=x.shape[1]).astype(np.float64, copy=False), 0)
 
     return kernel
 

@@ -131,7 +131,8 @@ def _mixed(f: _Function, safe: bool, both_sparse: _Kernel | None, x: Any, y: Any
     x, y = (dense(z) if is_matrix(z) and z.shape != shape else z for z in (x, y))
     left, right = (is_matrix(z) and is_sparse(z) for z in (x, y))
     if left and right:
-        return settle(both_sparse(x, y)) if both_sparse else _merged(f, safe, x, y)
+        merged = both_sparse(x, y) if both_sparse else _merged(f, safe, x, y)
+        return settle(merged) if is_sparse(merged) else merged
     if left:
         zero = 0.0 if safe else f(_ZERO, y)
         return _completed(x, f(x.data, _at(y, *_coordinates(x))), zero)
@@ -172,13 +173,19 @@ def _remainder(x: Any, y: Any) -> np.ndarray:
     return np.subtract(x, q, out=q)
 
 
+def _product(x: Matrix, y: Matrix) -> Matrix:
+    """SciPy multiplies NaN and Inf with the zeros opposite; the merge does not, but it is slower."""
+    z = x.multiply(y)
+    return _merged(np.multiply, True, x, y) if np.isnan(z.data).any() else z
+
+
 def _log_base(x: Any, base: Any) -> np.ndarray:
     return np.log(x) / np.log(base)
 
 
 add = _binary(np.add, both_sparse=lambda x, y: x + y)
 sub = _binary(np.subtract, both_sparse=lambda x, y: x - y)
-mul = _binary(np.multiply, safe=True, both_sparse=lambda x, y: x.multiply(y))
+mul = _binary(np.multiply, safe=True, both_sparse=_product)
 div = _binary(np.divide)
 pow = _binary(_power)
 mod = _binary(_remainder)
@@ -275,8 +282,9 @@ def _spread(x: Any, shape: tuple[int, int]) -> Matrix:
 
 # ---------------------------------------------------------------- bits
 def _long(x: Any) -> np.ndarray:
-    """Truncated to 64-bit integers; NaN is 0, what is out of range goes to the nearest double in range."""
-    return np.clip(np.nan_to_num(x), -(2.0**63), 2.0**63 - 1024).astype(np.int64)
+    """Truncated to 64-bit integers; NaN is 0, what is out of range saturates."""
+    inside = np.clip(np.nan_to_num(x), -(2.0**63), 2.0**63 - 1024).astype(np.int64)
+    return np.where(np.greater_equal(x, 2.0**63), np.iinfo(np.int64).max, inside)
 
 
 def _bits(f: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> _Function:

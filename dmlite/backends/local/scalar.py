@@ -282,21 +282,23 @@ def _long(x: Number) -> int:
     return min(max(int(x), _INT_MIN), _INT_MAX)
 
 
-def _bits(f: Callable[[int, int], int]) -> Callable[[Number, Number], Number]:
+def _bits(name: str, f: Callable[[int, int], int]) -> Callable[[Number, Number], Number]:
     """An int, or a double when one operand is."""
 
     def kernel(x: Number, y: Number) -> Number:
+        if x.__class__ is str or y.__class__ is str:
+            raise _not_numbers(name, x, y)
         z = f(_long(x), _long(y))
         return float(z) if x.__class__ is float or y.__class__ is float else z
 
     return kernel
 
 
-bitwAnd = _bits(operator.and_)
-bitwOr = _bits(operator.or_)
-bitwXor = _bits(operator.xor)
-bitwShiftL = _bits(lambda x, y: ((x << (y & 63)) + 2**63) % 2**64 - 2**63)
-bitwShiftR = _bits(lambda x, y: x >> (y & 63))
+bitwAnd = _bits("bitwAnd", operator.and_)
+bitwOr = _bits("bitwOr", operator.or_)
+bitwXor = _bits("bitwXor", operator.xor)
+bitwShiftL = _bits("bitwShiftL", lambda x, y: ((x << (y & 63)) + 2**63) % 2**64 - 2**63)
+bitwShiftR = _bits("bitwShiftR", lambda x, y: x >> (y & 63))
 
 
 # ---------------------------------------------------------------- mathematical functions

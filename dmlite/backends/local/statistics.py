@@ -66,8 +66,8 @@ def _order(k: float | str | None, allowed: tuple[int, ...]) -> int:
 def cov(x: Matrix, y: Matrix, w: Matrix | None) -> float:
     """Sample covariance of two columns, weighted by `w` when given; 0 for a single pair."""
     a, b, weights = _columns("cov", x, y, w)
-    if a.size == 1:
-        return 0.0
+    if a.size < 2:
+        return 0.0 if a.size else math.nan
     total = float(weights.sum())
     da, db = (v - div(float(weights @ v), total) for v in (a, b))
     return div(float(weights @ (da * db)), total - 1.0)
@@ -218,7 +218,7 @@ def _grouped(fn: str, target: Matrix, at: np.ndarray, share: np.ndarray, k: int,
         extreme.at(out, at, dense(target))
         out[np.bincount(at, minlength=k) == 0] = 0.0
         return out
-    total = np.bincount(at, weights=share, minlength=k).reshape(-1, 1)
+    total = np.bincount(at, weights=share, minlength=k).reshape(-1, 1).astype(np.float64, copy=False)
     if fn == "count":
         return np.repeat(total, m, axis=1)
     sums = _group_sums(target, at, share, k)
@@ -235,7 +235,7 @@ def _grouped(fn: str, target: Matrix, at: np.ndarray, share: np.ndarray, k: int,
 
 def _group_sums(x: Matrix, at: np.ndarray, share: np.ndarray, k: int) -> np.ndarray:
     """Sums of the rows of x (n x m, dense or CSR) by group, each row times its share; k x m."""
-    if x.shape[1] == 1:
+    if x.shape[1] == 1 and at.size:
         return np.bincount(at, weights=dense(x)[:, 0] * share, minlength=k).reshape(-1, 1)
     from scipy.sparse import csr_array
 
