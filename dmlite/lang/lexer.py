@@ -60,7 +60,7 @@ def tokenize(source: Source) -> tuple[list[Token], list[Comment]]:
         span = Span(source, first_line, first_col, line, stop - line_start + 1)
         if kind == "COMMENT":
             own_line = not text[start - first_col + 1 : start].strip()
-            comments.append(Comment(match.group().rstrip("\r"), own_line, span=span))
+            comments.append(Comment(match.group().replace("\r", ""), own_line, span=span))
             continue
         word = match.group()
         if kind == "NAME":

@@ -24,9 +24,9 @@ class Module:
     """One file: its functions by name, and the modules it imports by alias. Modules are equal only to themselves."""
 
     path: PurePath
-    script: nodes.Script
-    functions: dict[str, nodes.Function] = field(default_factory=dict)
-    imports: dict[str, Module] = field(default_factory=dict)
+    script: nodes.Script = field(repr=False)
+    functions: dict[str, nodes.Function] = field(default_factory=dict, repr=False)
+    imports: dict[str, Module] = field(default_factory=dict, repr=False)
 
 
 def load_modules(script: nodes.Script, base: Path | None, problems: Problems) -> Module:

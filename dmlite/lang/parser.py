@@ -9,7 +9,6 @@ from dmlite.errors import DMLSyntaxError, Problems, Source
 from dmlite.lang import nodes
 from dmlite.lang.build import Builder
 from dmlite.lang.lexer import Token, tokenize
-from dmlite.lang.mistakes import Scene, explain
 from dmlite.lang.tables import ACCEPT, Rule, tables
 
 MAX_PROBLEMS = 20
@@ -99,6 +98,8 @@ class _Automaton:
     # ---------------------------------------------------------------- errors
     def _fail(self, at: int) -> int | None:
         """Report the token at `at`; where to go on, or None when nothing more can be told."""
+        from dmlite.lang.diagnose import Scene, explain  # only broken scripts pay for it
+
         level = self._statement_level()
         begin = self.firsts[level] if level < len(self.firsts) else at
         accepted = frozenset(kind for kind in self.actions[self.states[-1]] if kind.isupper() and self._accepts(kind))
