@@ -266,6 +266,11 @@ def test_sigmoid_far_out():
     np.testing.assert_allclose(k.sigmoid_op(x), [[0, np.exp(-700.0), 0.5, 1, 1, 1, 0]], rtol=1e-14)
 
 
+def test_round_halves_up():
+    x = np.array([[2.5, -2.5, 3.5, -0.4, 0.49999999999999994, 2.0**52 + 1, np.inf, np.nan]])
+    same(k.round(x), [[3, -2, 4, 0, 0, 2.0**52 + 1, np.inf, np.nan]])
+
+
 def test_bits_follow_64_bit_integers():
     x = np.array([[-8.0, 12.9, np.nan, 1e300]])
     same(k.bitwShiftR(x, 1), [[-4, 6, 0, 2.0**62]])

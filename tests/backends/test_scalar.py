@@ -42,7 +42,7 @@ def same(result, expected):
         ("min2", (1.0, NAN), NAN), ("max2", (True, False), 1.0), ("max2", (True, 3), 3), ("min2", (True, 3), 1), ("max_n", (3, 7, 5), 7.0), ("min_n", (3, NAN, 5), NAN),
         ("log", (0.0,), -INF), ("log", (-1.0,), NAN), ("log_base", (8, 2), 3.0), ("log_base", (5.0, 1), INF), ("exp", (1000,), INF), ("exp", (-1000.0,), 0.0),
         ("sqrt", (16,), 4.0), ("sqrt", (-1.0,), NAN), ("abs", (-3,), 3.0), ("sign", (-4.2,), -1.0), ("sign", (0,), 0.0), ("sign", (NAN,), NAN), ("sign", (True,), 1.0),
-        ("round", (2.5,), 3.0), ("round", (-2.5,), -2.0), ("round", (1e20,), 1e20), ("round", (NAN,), NAN), ("round", (-INF,), -INF), ("round", (7,), 7.0),
+        ("round", (2.5,), 3.0), ("round", (-2.5,), -2.0), ("round", (1e20,), 1e20), ("round", (0.49999999999999994,), 0.0), ("round", (2.0**52 + 1,), 2.0**52 + 1), ("round", (NAN,), NAN), ("round", (-INF,), -INF), ("round", (7,), 7.0),
         ("floor", (-0.5,), -1.0), ("floor", (INF,), INF), ("ceil", (1.2,), 2.0), ("ceil", (NAN,), NAN), ("ceil", (5,), 5.0),
         ("asin", (2.0,), NAN), ("sin", (INF,), NAN), ("cosh", (1e4,), INF), ("sinh", (-1e4,), -INF), ("tanh", (INF,), 1.0),
         ("sigmoid_op", (-1e4,), 0.0), ("sigmoid_op", (0,), 0.5), ("sigmoid_op", (1e4,), 1.0), ("one_minus", (3,), -2), ("one_minus", (0.25,), 0.75),

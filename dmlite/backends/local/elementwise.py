@@ -312,12 +312,18 @@ def _sprop(x: np.ndarray) -> np.ndarray:
     return np.multiply(x, t, out=t)
 
 
+def _round(x: np.ndarray) -> np.ndarray:
+    """floor(x + 0.5) without the rounding error of the sum, which moves 0.49999999999999994 and odd numbers from 2^52 on."""
+    below = np.floor(x)
+    return np.add(below, x - below >= 0.5, out=below)
+
+
 exp = _unary(np.exp)
 log = _unary(np.log)
 sqrt = _unary(np.sqrt)
 abs = _unary(np.abs)
 sign = _unary(np.sign)
-round = _unary(lambda x: np.floor(x + 0.5))
+round = _unary(_round)
 floor = _unary(np.floor)
 ceil = _unary(np.ceil)
 sin = _unary(np.sin)

@@ -303,8 +303,8 @@ bitwShiftR = _bits("bitwShiftR", lambda x, y: x >> (y & 63))
 
 # ---------------------------------------------------------------- mathematical functions
 def _rounded(x: float) -> float:
-    t = x + 0.5
-    return math.copysign(math.floor(t), t)
+    below = math.floor(x)
+    return float(below + (x - below >= 0.5))
 
 
 exp = _function("exp", math.exp, np.exp)

@@ -216,7 +216,7 @@ _MATH: Final = (
     _unary("sqrt", "Square root; NaN for negative numbers.", 2, **_SAFE),
     _unary("abs", "Absolute value.", **_SAFE),
     _unary("sign", "-1, 0 or 1.", **_SAFE),
-    _unary("round", "Nearest integer, halves up: floor(X + 0.5).", **_SAFE),
+    _unary("round", "Nearest integer, halves up: 2.5 to 3, -2.5 to -2.", **_SAFE),
     _unary("floor", "Largest integer that is not above X.", **_SAFE),
     _unary("ceil", "Smallest integer that is not below X.", aliases=("ceiling",), **_SAFE),
     _unary("sin", "Sine of radians.", 18, **_SAFE),
