@@ -44,6 +44,7 @@ class Unit:
     config: Config = field(default_factory=config)
     stats: Stats | None = None
     open_dollar: bool = False
+    problems: Problems = field(default_factory=Problems)
     warnings: list[Problem] = field(default_factory=list)
     script: ast.Script | None = None
     module: Module | None = None
@@ -58,18 +59,15 @@ def _parse(unit: Unit) -> None:
 
 def _modules(unit: Unit) -> None:
     assert unit.script is not None
-    problems = Problems()
-    unit.module = load_modules(unit.script, unit.base, problems)
-    problems.raise_if_any()
+    unit.module = load_modules(unit.script, unit.base, unit.problems)
 
 
 def _check(unit: Unit) -> None:
     assert unit.module is not None
-    problems = Problems()
     dollar = _Anything(unit.dollar) if unit.open_dollar else unit.dollar
-    findings = check(unit.module, list(unit.inputs), dollar, ops, problems)
+    findings = check(unit.module, list(unit.inputs), dollar, ops, unit.problems)
     unit.warnings = findings.warnings.found
-    problems.raise_if_any()
+    unit.problems.raise_if_any()
 
 
 class _Anything(dict[str, Any]):
@@ -93,7 +91,7 @@ def _generate(unit: Unit) -> None:
 
 STAGES: Final[tuple[tuple[str, Callable[[Unit], None]], ...]] = (
     ("ast", _parse),  # text to syntax tree
-    ("modules", _modules),  # the files it imports
+    ("modules", _modules),  # the files it imports; what is missing is reported with the problems of the next stage
     ("check", _check),  # names, arguments, structure: every problem at once
     ("hops", _lower),  # constants and shapes flow; kinds and shapes are checked
     ("runtime", _generate),  # control flow as Python; blocks are rewritten and planned when their inputs are known

@@ -129,26 +129,27 @@ class FunctionWriter:
             return
         p = node.parallel
         merged = [*p.results, *p.accumulators]
-        restored = [n for n in p.restored if n != node.var]
-        own = [*merged, *restored]
+        own = [*merged, *p.restored]
         function = f"parfor_{len(self._lines)}"
         self._add(depth, f"def {function}(part, box):")
         self._add(depth + 1, f"{''.join(self._local(n) + ', ' for n in own)}= box.pop()" if own else "pass")
-        if restored:
-            self._add(depth + 1, f"before = ({''.join(self._local(n) + ', ' for n in restored)})")
+        if p.restored:
+            self._add(depth + 1, f"before = ({''.join(self._local(n) + ', ' for n in p.restored)})")
         self._add(depth + 1, f"for {self._local(node.var)} in part:")
         fresh = sorted({self._local(n) for n in _assigned(node.body)} - {self._local(n) for n in own} - {self._local(node.var)})
         if fresh:
             self._add(depth + 2, f"{' = '.join(fresh)} = UNSET")
-        if restored:
-            self._add(depth + 2, f"{''.join(self._local(n) + ', ' for n in restored)}= before")
+        if p.restored:
+            self._add(depth + 2, f"{''.join(self._local(n) + ', ' for n in p.restored)}= before")
         self._body(node.body, depth + 2)
         self._add(depth + 1, f"return ({''.join(self._local(n) + ', ' for n in merged)})")
         workers = self._local(p.workers) if p.workers else "None"
         values = "".join(self._local(n) + ", " for n in own)
         targets = "".join(self._local(n) + ", " for n in merged)
-        call = f"parfor({function}, loop_range({bounds}), ({values}), {len(p.results)}, {len(p.accumulators)}, {workers})"
+        call = f"parfor({function}, indices, ({values}), {len(p.results)}, {len(p.accumulators)}, {workers})"
+        self._add(depth, f"indices = loop_range({bounds})", node.span, "parfor")
         self._add(depth, f"({targets}) = {call}" if merged else call, node.span, "parfor")
+        self._add(depth, f"if indices: {self._local(node.var)} = indices[-1]")
 
 
 def shown(variable: str) -> str:

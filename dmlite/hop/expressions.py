@@ -127,10 +127,12 @@ def _check_operands(lo: Lowerer, row: Op, args: list[Hop], span: Span) -> None:
 _ARITHMETIC = frozenset({"sub", "mul", "div", "pow", "mod", "intdiv"})
 
 
-def fits(parameter: Parameter, arg: Hop, fact: Fact) -> bool:
-    """Whether a value with this fact may be passed for the parameter; what is not known fits."""
-    if arg is _ABSENT or fact.kind == "unknown" or "any" in parameter.kinds:
+def fits(parameter: Parameter, arg: Hop, fact: Fact, unknown_fits: bool = True) -> bool:
+    """Whether a value with this fact may be passed for the parameter."""
+    if arg is _ABSENT or "any" in parameter.kinds:
         return True
+    if fact.kind == "unknown":
+        return unknown_fits
     if fact.is_scalar:
         return any(fact.vtype is None or fact.vtype in _SCALAR_KINDS.get(k, ()) for k in parameter.kinds if k in _SCALAR_KINDS)
     return fact.kind in parameter.kinds
@@ -189,10 +191,11 @@ def builtin_call(lo: Lowerer, call: ast.Call) -> Hop:
     if not bound:
         lo.problems.found.extend(p for p in bind(call, formals_of(rows[0])).problems.found if p not in lo.problems.found)
         return literal(math.nan)
-    for row, exprs in bound:
-        args = _fill_defaults(row, exprs, lowered)
-        if all(fits(p, a, lo.builder.facts[a]) for p, a in _paired(row, args)):
-            return _known_size(lo, row, args) or _finish(lo, row, args, call)
+    for unknown_fits in (False, True):  # a row made for the unknown kind comes before one that might fit
+        for row, exprs in bound:
+            args = _fill_defaults(row, exprs, lowered)
+            if all(fits(p, a, lo.builder.facts[a], unknown_fits) for p, a in _paired(row, args)):
+                return _known_size(lo, row, args) or _finish(lo, row, args, call)
     row, exprs = bound[0]
     return _apply(lo, row, _fill_defaults(row, exprs, lowered), call.span)
 

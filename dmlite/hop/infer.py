@@ -64,7 +64,7 @@ class FactTable:
         if hop.op == "index":
             return self._index(hop, facts)
         if hop.op == "leftindex":
-            return _leftindex(facts)
+            return _leftindex(row, facts)
         return result_fact(row, facts, 0) if len(row.results) == 1 else UNKNOWN
 
     def _pick(self, hop: Hop) -> Fact:
@@ -92,19 +92,20 @@ class FactTable:
         return None if gap is None or gap < 0 else gap + 1
 
 
-def _leftindex(facts: list[Fact]) -> Fact:
+def _leftindex(row: Op, facts: list[Fact]) -> Fact:
     """A store keeps the shape of its target."""
-    x, value = facts[0], facts[1]
+    x = facts[0]
     if x.kind != "matrix":
         return x if x.kind == "list" else UNKNOWN
-    added = value.nnz if value.is_matrix else None
-    return matrix(x.rows, x.cols, None if x.nnz is None or added is None else x.nnz + added)
+    return _matrix_fact(row, facts, 0)
 
 
 def result_fact(row: Op, facts: list[Fact], which: int) -> Fact:
     """The fact of result number `which` of an operator over operands with `facts`."""
     returns = row.results[which] if which < len(row.results) else "A"
     if returns in _SCALARS:
+        if row.size is not None:
+            row.size(*facts)  # for what it refuses
         return scalar(_SCALARS[returns])
     if returns == "L":
         return Fact("list")

@@ -306,8 +306,8 @@ class Lowerer:
         self._after_loop(before, names, at_least_once=not stmt.seq)
         if parallel is not None:
             results = (*parallel.results, *parallel.accumulators)
-            self.scope.vars = {n: v for n, v in self.scope.vars.items() if n in before}
-            for name in parallel.restored:
+            self.scope.vars = {n: v for n, v in self.scope.vars.items() if n in before or n == stmt.var}
+            for name in names & set(before) - {stmt.var} - set(results):
                 self.scope.vars[name] = before[name]
             for name in results:
                 self.scope.vars.setdefault(name, before[name])
@@ -318,7 +318,7 @@ class Lowerer:
         accumulators = found.accumulators
         merged = {*results, *accumulators}
         q = self.scope.qualified
-        restored = tuple(q(n) for n in sorted(names & set(before) - merged))
+        restored = tuple(q(n) for n in sorted(names & set(before) - merged - {stmt.var}))
         return Parallel(tuple(map(q, sorted(results))), tuple(map(q, sorted(accumulators))), restored, workers)
 
     def _loop_bound(self, expr: ast.Expr | None, stmt: ast.For) -> str | None:

@@ -129,7 +129,7 @@ def count_uses(roots: Iterable[Hop]) -> Counter[Hop]:
 
 def rewrite(block: Block, facts: FactTable, rules: Sequence[Rule]) -> tuple[list[Root], list[Firing]]:
     """The roots of `block` after `rules`, and what was done."""
-    if not rules or all(not h.args or not any(a.args for a in h.args) for h in block.hops):
-        return block.roots, []
+    if not rules or not any(facts[h].is_matrix for h in block.hops):
+        return block.roots, []  # rules are about matrices; most blocks of loops and conditions have none
     rewriter = Rewriter(block, facts, rules)
     return rewriter.run(), rewriter.firings

@@ -13,12 +13,12 @@ from dmlite.hop.ops.row import Op, ShapeError, Size, same, unknown
 def sequence_length(first: float, last: float, step: float) -> int | None:
     """How many numbers `seq(first, last, step)` has; None when `step` does not lead from `first` to `last`.
 
-    A step that misses `last` by rounding alone still reaches it: `seq(0, 0.3, 0.1)` has four numbers.
+    Counted as `last / step - first / step`, as SystemDS does, so that fractional steps give the same length there and here.
     """
-    steps = (last - first) / step if step else float("nan")
+    steps = last / step - first / step if step else float("nan")
     if not 0 <= steps < 2**62:
         return None
-    return 1 + int(steps + 1e-10 + 1e-14 * steps)
+    return 1 + int(steps)
 
 
 def default_step(first: float, last: float) -> int:

@@ -1,0 +1,180 @@
+"""Every rule from its record alone: it fires on its own pattern, keeps kind and shape, and both sides give the same numbers."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_array, random_array
+
+from dmlite import MLContext, dml, settings
+from dmlite.hop.facts import matrix, scalar
+from dmlite.hop.infer import FactTable
+from dmlite.hop.node import LITERAL, HOLE, Hop, live_in, make, postorder
+from dmlite.hop.ops import BY_NAME
+from dmlite.hop.program import Block, Root
+from dmlite.rewrite.driver import rewrite
+from dmlite.rewrite.phases import ALL
+from dmlite.rewrite.rule import Rule, instantiate
+
+RULES = pytest.mark.parametrize("rule", ALL, ids=lambda r: r.name)
+DEFAULT_SHAPE = (5, 4)
+
+
+def holes(rule: Rule) -> list[str]:
+    return sorted({h.value for h in postorder([rule.pattern]) if h.op == HOLE})
+
+
+def shape_of(rule: Rule, hole: str) -> tuple[int, int]:
+    found = re.search(rf"\b{hole}=(\d+)x(\d+)", rule.shapes)
+    return (int(found[1]), int(found[2])) if found else DEFAULT_SHAPE
+
+
+def facts_for(rule: Rule) -> dict:
+    return {h: matrix(*shape_of(rule, h)) if h[0].isupper() else scalar("double") for h in holes(rule)}
+
+
+def block_of(rule: Rule, pattern: Hop) -> Block:
+    bound = {h: live_in(h) for h in holes(rule)}
+    return Block([Root("r", instantiate(pattern, bound))], facts_for(rule), {})
+
+
+@RULES
+def test_fires_on_its_own_pattern_and_keeps_kind_and_shape(rule):
+    block = block_of(rule, rule.pattern)
+    facts = FactTable(block.facts_in)
+    roots, firings = rewrite(block, facts, [rule])
+    assert rule.name in [f.rule for f in firings]
+    before, after = facts[block.roots[0].hop], facts[roots[0].hop]
+    assert (before.kind, before.vtype, before.rows, before.cols) == (after.kind, after.vtype, after.rows, after.cols)
+
+
+@RULES
+def test_comes_to_an_end_with_all_rules(rule):
+    block = block_of(rule, rule.pattern)
+    with settings(verify=True):
+        roots, firings = rewrite(block, FactTable(block.facts_in), ALL)
+    assert len(firings) < 20
+    again, more = rewrite(Block(roots, block.facts_in, {}), FactTable(block.facts_in), ALL)
+    assert [r.hop for r in again] == [r.hop for r in roots] and not more
+
+
+def inputs(rule: Rule, kind: str) -> dict:
+    rng = np.random.default_rng(7)
+    out: dict = {}
+    for hole in holes(rule):
+        if hole[0].islower():
+            out[hole] = 1.75
+            continue
+        shape = shape_of(rule, hole)
+        if kind == "cell" and not rule.shapes:
+            shape = (1, 1)
+        if kind == "empty" and not rule.shapes:
+            shape = (0, 4)
+        if kind == "sparse":
+            out[hole] = csr_array(random_array(shape, density=0.3, rng=rng))
+            continue
+        out[hole] = rng.normal(size=shape)
+        if kind == "nan" and out[hole].size:
+            out[hole].flat[0] = np.nan
+            out[hole].flat[-1] = np.inf
+    return out
+
+
+def value(pattern: Hop, bound: dict) -> object:
+    """The value of one side, straight through the kernels, without the compiler."""
+    from dmlite.backends.local import registry
+    from dmlite.backends.local.storage import is_matrix
+
+    if pattern.op == HOLE:
+        return bound[pattern.value]
+    if pattern.op == LITERAL:
+        return pattern.value
+    args = [value(a, bound) for a in pattern.args]
+    module, function = BY_NAME[pattern.op].kernel.split(".")
+    if module == "elementwise" and not any(map(is_matrix, args)):
+        module = "scalar"
+    return registry.kernel(module, function)(*args)
+
+
+def as_array(x: object) -> np.ndarray:
+    return x.toarray() if hasattr(x, "toarray") else np.asarray(x, dtype=float)
+
+
+@RULES
+@pytest.mark.parametrize("kind", ["dense", "sparse", "cell", "empty", "nan"])
+def test_both_sides_are_equal(rule, kind):
+    if kind == "nan" and rule.values == "ignores-nan":
+        pytest.skip("the rule is tagged as differing where NaN or Inf meet a zero")
+    bound = inputs(rule, kind)
+    with np.errstate(all="ignore"):
+        before, after = as_array(value(rule.pattern, bound)), as_array(value(rule.replacement, bound))
+    assert before.shape == after.shape
+    exact = rule.values == "exact"
+    np.testing.assert_allclose(after, before, rtol=0 if exact else 1e-12, atol=0 if exact else 1e-12, equal_nan=True)
+
+
+@RULES
+def test_where_the_guard_fails_it_does_not_fire(rule):
+    """With nothing known of shapes, or with the inside of the pattern needed elsewhere, a guarded rule stays away."""
+    if rule.where is None:
+        pytest.skip("the rule has no guard")
+    block = block_of(rule, rule.pattern)
+    inner = [Root(f"s{i}", a) for i, a in enumerate(block.roots[0].hop.args) if a.args]
+    unknown = {n: matrix() if f.is_matrix else f for n, f in block.facts_in.items()}
+    guarded = Block([*block.roots, *inner], unknown, {})
+    _, firings = rewrite(guarded, FactTable(unknown), [rule])
+    assert not firings
+
+
+def test_names_are_unique():
+    names = [r.name for r in ALL]
+    assert len(names) == len(set(names)) >= 30
+
+
+def test_a_rule_can_be_switched_off_by_name():
+    block = block_of(ALL[0], ALL[0].pattern)
+    with settings(disabled_rules=frozenset({ALL[0].name})):
+        _, firings = rewrite(block, FactTable(block.facts_in), ALL)
+    assert ALL[0].name not in [f.rule for f in firings]
+
+
+def test_a_shared_inside_is_not_computed_twice():
+    """`1/(1+exp(-X))` stays as it is when somebody else needs `exp(-X)` too."""
+    x = live_in("X")
+    e = make("exp", [make("neg", [x])])
+    s = make("div", [make_literal(1), make("add", [make_literal(1), e])])
+    block = Block([Root("s", s), Root("e", e)], {"X": matrix(3, 3)}, {})
+    _, firings = rewrite(block, FactTable(block.facts_in), ALL)
+    assert "sigmoid_exp" not in [f.rule for f in firings]
+
+
+def make_literal(number: float) -> Hop:
+    return make(LITERAL, (), number)
+
+
+def test_shared_aggregates_of_a_square_keep_their_values():
+    """Column means must not leak into another expression that shares `colSums(X^2)`."""
+    X = np.random.default_rng(3).normal(size=(3, 3))
+    script = "n = nrow(X); m = colSums(X)/n\na = colSums(X^2)/n\nc = colSums(X^2)/n - m*m\nb = sqrt(c*n/(n-1)) + 1e-17"
+    result = MLContext().execute(dml(script).input(X=X))
+    mean = X.mean(0, keepdims=True)
+    np.testing.assert_allclose(result.get("a"), (X**2).mean(0, keepdims=True), rtol=1e-13)
+    np.testing.assert_allclose(result.get("b"), np.sqrt(((X**2).mean(0, keepdims=True) - mean**2) * 1.5), rtol=1e-12)
+
+
+@pytest.mark.parametrize("level", [0, 2, 3])
+def test_levels_agree(level):
+    X = np.random.default_rng(5).normal(size=(6, 5))
+    script = """
+    s = 1 / (1 + exp(-X)); d = s * (1 - s); q = sum((X - s) ^ 2); z = t(t(X) %*% X); k = colSums(t(X)); w = -(X - 2 * X)
+    """
+    with settings(opt_level=level):
+        r = MLContext().execute(dml(script).input(X=X))
+    s = 1 / (1 + np.exp(-X))
+    np.testing.assert_allclose(r.get("d"), s * (1 - s), rtol=1e-12)
+    assert r.get("q") == pytest.approx(((X - s) ** 2).sum(), rel=1e-12)
+    np.testing.assert_allclose(r.get("z"), X.T @ X, rtol=1e-12)
+    np.testing.assert_allclose(r.get("k"), X.sum(1)[None, :], rtol=1e-12)
+    np.testing.assert_allclose(r.get("w"), X, rtol=1e-12)
