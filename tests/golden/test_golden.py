@@ -15,12 +15,16 @@ def _parameter(snippet: Snippet):
     return pytest.param(snippet, id=f"{snippet.topic}-{snippet.name}", marks=marks)
 
 
+@pytest.mark.parametrize("keep", ["every variable", "nothing"])
 @pytest.mark.parametrize("snippet", [_parameter(snippet) for snippet in CORPUS.values()])
-def test_snippet(snippet, capsys, monkeypatch):
+def test_snippet(snippet, keep, capsys, monkeypatch):
     from dmlite import MLContext, dml
 
     monkeypatch.chdir(HERE)
-    MLContext().execute(dml(snippet.text))
+    script = dml(snippet.text)
+    if keep == "nothing":
+        script.output()  # what serves no print is dead code
+    MLContext().execute(script)
     assert (problem := mismatch(WANTED[snippet.name], capsys.readouterr().out.splitlines())) is None, problem
 
 
