@@ -88,9 +88,11 @@ def test_large_sparse_system() -> None:
     close(a @ kernels.solve(a, b), b)
 
 
-@pytest.mark.parametrize("bad", [np.array([[4.0, 1.0], [2.0, 3.0]]), np.array([[1.0, 2.0], [2.0, 1.0]]), np.zeros((2, 2)), np.full((2, 2), np.nan)])
+@pytest.mark.parametrize(
+    "bad", [np.array([[4.0, 1.0], [2.0, 3.0]]), np.array([[1.0, 2.0], [2.0, 1.0]]), np.zeros((2, 2)), np.full((2, 2), np.nan)]
+)
 def test_cholesky_refuses(bad: np.ndarray) -> None:
-    with pytest.raises(DMLRuntimeError, match="cholesky needs a (symmetric|positive definite) matrix"):
+    with pytest.raises(DMLRuntimeError, match=r"cholesky needs a (symmetric|positive definite) matrix"):
         kernels.cholesky(bad)
 
 

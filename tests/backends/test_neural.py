@@ -62,18 +62,18 @@ def windows_of(x: np.ndarray, shape, window, stride, padding, fill: float):
 def loop_conv2d(x, w, shape, filters, stride, padding) -> np.ndarray:
     k, r, s = filters
     out = {}
-    for (i, j), (p, q), window in windows_of(x, shape, (r, s), stride, padding, 0.0):
+    for (i, j), sides, window in windows_of(x, shape, (r, s), stride, padding, 0.0):
         for n, f in np.ndindex(shape[0], k):
             out[n, f, i, j] = (window[n].reshape(-1) * w[f]).sum()
-    return np.array([out[index] for index in np.ndindex(shape[0], k, p, q)]).reshape(shape[0], k * p * q)
+    return np.array([out[index] for index in np.ndindex(shape[0], k, *sides)]).reshape(shape[0], k * np.prod(sides))
 
 
 def loop_pool(x, shape, window, stride, padding, reduce, fill: float) -> np.ndarray:
     out = {}
-    for (i, j), (p, q), values in windows_of(x, shape, window, stride, padding, fill):
+    for (i, j), sides, values in windows_of(x, shape, window, stride, padding, fill):
         for n, c in np.ndindex(shape[:2]):
             out[n, c, i, j] = reduce(values[n, c])
-    return np.array([out[index] for index in np.ndindex(*shape[:2], p, q)]).reshape(shape[0], shape[1] * p * q)
+    return np.array([out[index] for index in np.ndindex(*shape[:2], *sides)]).reshape(shape[0], shape[1] * np.prod(sides))
 
 
 def conv_arguments(shape, filters, stride, padding) -> tuple:
@@ -148,7 +148,7 @@ def test_backward_convolutions_check_the_gradient() -> None:
     arguments = (1, 1, 3, 3), (1, 1, 2, 2), (1, 1), (0, 0)
     for kernel in (convolution.conv2d_backward_filter, convolution.conv2d_backward_data):
         first = np.ones((1, 9 if kernel is convolution.conv2d_backward_filter else 4))
-        with pytest.raises(DMLRuntimeError, match="dout of conv2d_backward_.* is 1x5, its parameters describe 1x4"):
+        with pytest.raises(DMLRuntimeError, match=r"dout of conv2d_backward_.* is 1x5, its parameters describe 1x4"):
             kernel(first, np.ones((1, 5)), *arguments)
 
 
@@ -245,12 +245,28 @@ def test_batch_norm2d_as_systemds_gives_it() -> None:
     x = np.array([[1.0, 2, 3, 4], [5, 6, 7, 8], [3, 1, 2, 9]])
     _, gamma, beta, ema_mean, ema_var = norm_case()
     out, new_mean, _, mean, inv_var = neural.batch_norm2d(x, gamma, beta, ema_mean, ema_var, "train", 1e-3, 0.9)
-    close(out, [[-0.54432354, -0.02216177, -2.90103533, -2.14062120], [1.54432354, 2.06648531, 0.14062120, 0.90103533], [0.5, -0.54432354, -3.66144947, 1.66144947]], 1e-8)
+    close(
+        out,
+        [
+            [-0.54432354, -0.02216177, -2.90103533, -2.14062120],
+            [1.54432354, 2.06648531, 0.14062120, 0.90103533],
+            [0.5, -0.54432354, -3.66144947, 1.66144947],
+        ],
+        1e-8,
+    )
     close(new_mean, [[0.39], [0.73]])
     close(mean, [[3.0], [5.5]])
     close(inv_var, [[0.52216177], [0.38020707]], 1e-8)
     dx, dgamma, dbeta = neural.batch_norm2d_backward(x, x * x, gamma, 1e-3, mean, inv_var)
-    close(dx, [[1.02655906, -0.96617882, -0.50996565, -3.55041302], [-0.67845121, 1.50610506, -3.54678555, -0.50391986], [-1.91459315, 1.02655906, 4.05130999, 4.05977410]], 1e-8)
+    close(
+        dx,
+        [
+            [1.02655906, -0.96617882, -0.50996565, -3.55041302],
+            [-0.67845121, 1.50610506, -3.54678555, -0.50391986],
+            [-1.91459315, 1.02655906, 4.05130999, 4.05977410],
+        ],
+        1e-8,
+    )
     close(dgamma, [[78.32426533], [173.56452584]], 1e-8)
     close(dbeta, [[76.0], [223.0]])
 
@@ -259,7 +275,7 @@ def test_batch_norm2d_refuses() -> None:
     x, gamma, beta, ema_mean, ema_var = norm_case()
     with pytest.raises(DMLRuntimeError, match="'train' or 'test', found 'TRAIN'"):
         neural.batch_norm2d(x, gamma, beta, ema_mean, ema_var, "TRAIN", 1e-3, 0.9)
-    with pytest.raises(DMLRuntimeError, match="4x1 parameter .* with 2 channels"):
+    with pytest.raises(DMLRuntimeError, match=r"4x1 parameter .* with 2 channels"):
         neural.batch_norm2d(x, gamma, np.ones((4, 1)), ema_mean, ema_var, "train", 1e-3, 0.9)
     with pytest.raises(DMLRuntimeError, match="dout is 2x8"):
         neural.batch_norm2d_backward(x, x[:2], gamma, 1e-3, ema_mean, ema_var)
@@ -272,7 +288,7 @@ def lstm_case(n: int, t: int, d: int, m: int, seed: int = 0):
 
 def loop_lstm(x, w, b, out0, c0, sequences: bool):
     """One step after the other, as the equations are written."""
-    (n, m), outs, cs, gates = out0.shape, [], [], []
+    m, outs, cs, gates = out0.shape[1], [], [], []
     d = w.shape[0] - m
     sigmoid = lambda z: 1 / (1 + np.exp(-z))  # noqa: E731
     h, c = out0, c0
@@ -306,7 +322,9 @@ def test_lstm(storage, sequences: bool, n: int, t: int, d: int, m: int) -> None:
 
     for k, gradient in enumerate(gradients):
         close(gradient, slope(lambda v, k=k: loss(*case[:k], v, *case[k + 1 :]), case[k]), 1e-7)
-    for now, before in zip((*case, *(a if isinstance(a, np.ndarray) else a.toarray() for a in stored)), (*lstm_case(n, t, d, m), *case), strict=True):
+    for now, before in zip(
+        (*case, *(a if isinstance(a, np.ndarray) else a.toarray() for a in stored)), (*lstm_case(n, t, d, m), *case), strict=True
+    ):
         assert (now == before).all()
 
 
@@ -317,12 +335,26 @@ def systemds_case():
 
 def test_lstm_as_systemds_gives_it() -> None:
     out, c, *caches = recurrent.lstm(*systemds_case(), True)
-    close(out, [[0.19964310, 0.37439335, 0.34886197, 0.48407811, 0.42109548, 0.54474251], [0.25540456, 0.40712235, 0.27431018, 0.41437168, 0.25388285, 0.39400089]], 1e-8)
+    close(
+        out,
+        [
+            [0.19964310, 0.37439335, 0.34886197, 0.48407811, 0.42109548, 0.54474251],
+            [0.25540456, 0.40712235, 0.27431018, 0.41437168, 0.25388285, 0.39400089],
+        ],
+        1e-8,
+    )
     close(c, [[0.73151716, 0.99706790], [0.46293291, 0.70887234]], 1e-8)
     close(caches[0][0], [0.19964310, 0.37439335, 0.25540456, 0.40712235], 1e-8)
     close(caches[2][2, :8], [0.48589681, 0.53499749, 0.58342910, 0.63030215, 0.67484044, 0.71642710, 0.80876708, 0.86680912], 1e-8)
     dx, dw, db, dout0, dc0 = recurrent.lstm_backward(*systemds_case(), True, out * out, c, *caches)
-    close(dx, [[-0.41743083, -0.04331153, -0.50335692, -0.07653686, -0.53577156, -0.10595144], [-0.26032642, -0.04008335, -0.30065632, -0.04694401, -0.31901611, -0.05684275]], 1e-8)
+    close(
+        dx,
+        [
+            [-0.41743083, -0.04331153, -0.50335692, -0.07653686, -0.53577156, -0.10595144],
+            [-0.26032642, -0.04008335, -0.30065632, -0.04694401, -0.31901611, -0.05684275],
+        ],
+        1e-8,
+    )
     close(dw[3], [0.23153988, 0.40389894, 0.11850640, 0.31153395, 0.06177668, 0.17536484, 0.24078232, 0.31338538], 1e-8)
     close(db, [[0.60564563, 1.07069461, 0.26524948, 0.77505424, 0.16540355, 0.49022294, 0.66103189, 0.88391819]], 1e-8)
     close(dout0, [[0.33080777, 0.70492708], [0.18015972, 0.40040279]], 1e-8)
@@ -336,6 +368,23 @@ def test_lstm_as_systemds_gives_it() -> None:
 def test_lstm_ignores_further_rows_of_the_first_state() -> None:
     x, w, b, out0, c0 = lstm_case(3, 4, 2, 3)
     close(recurrent.lstm(x[:2], w, b, out0, c0, False)[0], loop_lstm(x[:2], w, b, out0[:2], c0[:2], False)[0])
+
+
+def test_lstm_walks_back_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = lstm_case(2, 7, 2, 3)
+    out, c, *caches = recurrent.lstm(*case, True)
+    whole = recurrent.lstm_backward(*case, True, out, c, *caches)
+    for steps in (1, 3, 6):
+        monkeypatch.setattr(recurrent, "_BLOCK_BYTES", steps * 8 * 2 * 4 * 3)
+        for got, expected in zip(recurrent.lstm_backward(*case, True, out, c, *caches), whole, strict=True):
+            close(got, expected, 1e-13)
+
+
+def test_lstm_of_no_sequences() -> None:
+    case = lstm_case(0, 4, 2, 3)
+    out, c, *caches = recurrent.lstm(*case, False)
+    assert out.shape == (0, 3) and caches[2].shape == (4, 0)
+    assert [g.shape for g in recurrent.lstm_backward(*case, False, out, c, *caches)] == [a.shape for a in case]
 
 
 def test_lstm_saturates_without_nan() -> None:

@@ -35,7 +35,10 @@ def call(name: str, **given):
 def test_distribution_functions(dist: str, x: float) -> None:
     given, expected = CASES[dist]
     for tail, value in ((True, expected.cdf(x)), (False, expected.sf(x))):
-        both = [call("cdf", target=x, dist=dist, **given, **{"lower.tail": tail}), call("p" + SHORT[dist], target=x, **given, **{"lower.tail": tail})]
+        both = [
+            call("cdf", target=x, dist=dist, **given, **{"lower.tail": tail}),
+            call("p" + SHORT[dist], target=x, **given, **{"lower.tail": tail}),
+        ]
         assert both[0] == both[1] and type(both[0]) is float
         assert both[0] == pytest.approx(value, rel=1e-12, abs=1e-300)
 
