@@ -5,6 +5,7 @@ Nothing is ever unpickled. The sparse layout is the one of `scipy.sparse.save_np
 
 from __future__ import annotations
 
+import warnings
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -56,7 +57,9 @@ def write(matrix: Matrix, file: BinaryIO) -> None:
 def _damage(path: str) -> Iterator[None]:
     """NumPy, zipfile and zlib tell of a damaged file in many kinds of exception: all of them become one."""
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     except (DMLRuntimeError, OSError, MemoryError):
         raise
     except Exception as error:

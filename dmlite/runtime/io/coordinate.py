@@ -13,7 +13,7 @@ from dmlite.backends.local import storage
 from dmlite.backends.local.storage import Matrix
 from dmlite.errors import DMLIOError
 from dmlite.runtime.io.files import check_text, open_bytes, quoted
-from dmlite.runtime.io.meta import Meta, with_sizes
+from dmlite.runtime.io.meta import MAX_SIZE, Meta, with_sizes
 from dmlite.runtime.io.table import SMALL, fast_table
 from dmlite.text import double_texts
 
@@ -103,7 +103,7 @@ def _read_header(path: str, file: BinaryIO) -> _Header:
         rows, cols, entries = map(int, line.split())
     except ValueError:
         rows = cols = entries = -1
-    if min(rows, cols, entries) < 0 or b"_" in line:
+    if min(rows, cols, entries) < 0 or max(rows, cols) > MAX_SIZE or b"_" in line:
         raise DMLIOError(f"{path}:{number}: {quoted(line.strip())} is not a size line", hint="expected 'rows columns entries'")
     if symmetry == "symmetric" and rows != cols:
         raise DMLIOError(f"{path}:{number}: a symmetric matrix cannot be {rows}x{cols}")
@@ -125,15 +125,16 @@ def _entries(meta: Meta, file: BinaryIO, skipped: int, width: int) -> tuple[np.n
 
 
 def _whole(indices: np.ndarray) -> bool:
-    return bool(np.all(np.abs(indices) < 2**53) and np.all(indices == np.floor(indices)))
+    return bool(np.all(np.abs(indices) <= MAX_SIZE) and np.all(indices == np.floor(indices)))
 
 
 def _lines(meta: Meta, skipped: int) -> Iterator[tuple[int, list[bytes]]]:
     """Line numbers and fields of the lines that hold entries."""
     with _open(meta) as file:
         for number, line in enumerate(file, 1):
-            if number > skipped and (fields := line.split()):
-                yield number, fields
+            # Text knows more blanks than bytes do; what NumPy's reader split must be split here.
+            if number > skipped and (fields := line.decode("ascii", "surrogateescape").split()):
+                yield number, [field.encode("ascii", "surrogateescape") for field in fields]
 
 
 def _find_mistake(meta: Meta, skipped: int, width: int) -> None:
@@ -148,7 +149,7 @@ def _find_mistake(meta: Meta, skipped: int, width: int) -> None:
         for position, field in enumerate(fields):
             try:
                 number_read = float(field)
-                valid = b"_" not in field and (position == 2 or (number_read.is_integer() and abs(number_read) < 2**53))
+                valid = b"_" not in field and (position == 2 or (number_read.is_integer() and abs(number_read) <= MAX_SIZE))
             except ValueError:
                 valid = False
             if not valid:

@@ -17,6 +17,8 @@ from dmlite.runtime.io.files import check_text, local_path, open_bytes, reportin
 from dmlite.values import DMLList
 
 FORMATS: Final = ("text", "csv", "mm", "binary")
+# Row and column numbers pass through doubles, which are exact up to here.
+MAX_SIZE: Final = 2**53
 _LATER: Final = ("libsvm", "hdf5", "cog", "compressed", "parquet", "proto", "jsonl", "delta")
 _EXTENSIONS: Final = {".csv": "csv", ".mtx": "mm", ".mm": "mm", ".ijv": "text", ".npy": "binary", ".npz": "binary"}
 
@@ -53,7 +55,7 @@ def _size(size: int | None) -> str:
 
 
 def _size_of(value: Any) -> int | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not float(value).is_integer() or value < -1:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not float(value).is_integer() or not -1 <= value <= MAX_SIZE:
         raise ValueError("a whole number, or -1 when unknown")
     return None if value == -1 else int(value)
 

@@ -20,8 +20,8 @@ def fast_table(file: BinaryIO, sep: str | None) -> np.ndarray | None:
 
     `sep` is one ASCII character, or None for any blanks. Blank lines are skipped, so callers compare the row count. Closes `file`.
     """
-    # Latin-1 maps every byte, so that an odd one ends up in a field that is not a number.
-    text = io.TextIOWrapper(file, encoding="latin-1")
+    # Every byte is mapped, and an odd one never to a blank, so that it ends up in a field that is not a number.
+    text = io.TextIOWrapper(file, encoding="ascii", errors="surrogateescape")
     with text, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
