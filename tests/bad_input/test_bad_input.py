@@ -14,6 +14,8 @@ from cases import HERE, Case, cases
 CASES = cases()
 PROBLEM = re.compile(r"^(?P<file>[^\n]*?):(?P<line>\d+):(?P<column>\d+): error: (?P<message>.*)$", re.M)
 
+INSIDE = re.compile(r"Traceback|DMLITE_TRACEBACK|Errno|could not convert|NoneType|numpy|ndarray|scipy| object ")  # no words of Python
+
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
@@ -29,7 +31,7 @@ def _files(folder: Path) -> dict[str, bytes | None]:
 
 def _check(case: Case, shown: str) -> None:
     found = list(PROBLEM.finditer(shown))
-    assert "Traceback" not in shown, shown
+    assert not INSIDE.search(shown), shown
     assert len(re.findall(r"^(?:.*: )?error: ", shown, re.M)) == len(case.places), shown
     assert [(int(m["line"]), int(m["column"])) for m in found] == list(case.places), shown
     for match, wanted in zip(found, case.says, strict=True):
@@ -66,7 +68,9 @@ def test_message_of_a_process(name, folder):
     assert _files(folder) == before
 
 
-@pytest.mark.parametrize("words", [["run"], ["run", "script.dml", "-nvargs", "n"], ["walk", "script.dml"], ["run", "script.dml", "--no-such-option"]])
+@pytest.mark.parametrize(
+    "words", [["run"], ["run", "script.dml", "-nvargs", "n"], ["walk", "script.dml"], ["run", "script.dml", "--no-such-option"]]
+)
 def test_usage(words, folder, capsys):
     from dmlite.tools.cli import main
 
