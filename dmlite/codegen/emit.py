@@ -46,13 +46,14 @@ class Emitter:
         for i, variable in enumerate(self.plan.inputs):
             params.append(f"x{i}_{tidy(variable)}")
         by_name = dict(zip(self.plan.inputs, params, strict=True))
+        self.recycled = {name: f"r{i}_{tidy(name)}" for i, name in enumerate(self.plan.recycled)}
         for hop in self._leaves():
             self.names[hop] = by_name[hop.value]
         for number, step in enumerate(self.plan.steps):
             self._step(number, step)
         results = ", ".join(self.ref(hop) for _, hop in self.plan.outputs)
         self.body.append((f"return {results or None}", None))
-        return self._assemble(params)
+        return self._assemble([*params, *self.recycled.values()])
 
     def _leaves(self) -> Iterable[Hop]:
         seen = {a for s in self.plan.steps for a in s.hop.args} | {h for _, h in self.plan.outputs}
@@ -74,7 +75,11 @@ class Emitter:
         hop = step.hop
         target = self.names[hop] = f"v{number}"
         args = [self.ref(a) for a in hop.args]
-        text = self._special(step, target, args) or f"{target} = {self._expression(step, args)}"
+        text = self._special(step, target, args)
+        if text is None:
+            out = self._out(step, args)
+            text = f"{target} = {self._expression(step, args, out and out[0])}"
+            text = f"{out[1]}\n{text}" if out and out[1] else text
         if self.stats:
             text = f"_t = clock()\n{text}\nrecord({number}, clock() - _t)"
         self.body.append((text, step))
@@ -95,7 +100,7 @@ class Emitter:
             return leftindex_code(self, step, target, args)
         return None
 
-    def _expression(self, step: Step, args: list[str]) -> str:
+    def _expression(self, step: Step, args: list[str], out: str | None) -> str:
         hop = step.hop
         if hop.op == PICK:
             return f"{args[0]}[{hop.value}]"
@@ -107,7 +112,7 @@ class Emitter:
             if inline is not None:
                 return inline
         elif self._all_dense(hop, facts) and (step.fact.is_scalar or step.fact.cells is not None):
-            inline = self._dense_code(step, facts, args)
+            inline = self._dense_code(step, facts, args, out)
             if inline is not None:
                 return inline
         return f"{self.kernel(self._kernel_name(hop, facts))}({', '.join(args)})"
@@ -121,11 +126,28 @@ class Emitter:
                 return f"either.{row.kernel.split('.')[1]}"
         return row.kernel
 
+    def _out(self, step: Step, args: list[str]) -> tuple[str, str] | None:
+        """The array that may take the result, and a statement that decides about it first.
+
+        A dead temporary is certain. The buffer of a variable may be taken only if nothing else refers to it, which must be
+        asked before the call, since its pending operands count as references.
+        """
+        if step.hop.op not in UFUNC and step.hop.op != "matmul":
+            return None
+        if step.reuse is not None and step.hop.op in UFUNC:
+            x = args[step.reuse]
+            return ("out", f"out = {x} if {owned(x)} else None") if step.hop.args[step.reuse].op == LIVE_IN else (x, "")
+        if step.recycle is not None:
+            r = self.recycled[step.recycle]
+            shape = (step.fact.rows, step.fact.cols)
+            return "out", f"out = {r} if {r}.__class__ is ndarray and {r}.shape == {shape} and {owned(r)} and {r}.flags.c_contiguous else None"
+        return None
+
     def _all_dense(self, hop: Hop, facts: list[Fact]) -> bool:
         matrices = [a for a, f in zip(hop.args, facts, strict=True) if not (f.is_scalar or a.op == LITERAL)]
         return bool(matrices) and all(self.plan.dense.get(a, False) for a in matrices) and all(f.cells is not None for f in facts if f.is_matrix)
 
-    def _dense_code(self, step: Step, facts: list[Fact], args: list[str]) -> str | None:
+    def _dense_code(self, step: Step, facts: list[Fact], args: list[str], out: str | None) -> str | None:
         op = step.hop.op
         if op == "reshape":
             return reshape_code(step, facts, args)
@@ -133,9 +155,9 @@ class Emitter:
             return None
         if op in UFUNC:
             ufunc, small = UFUNC[op]
-            if step.reuse is not None:
-                return f"{ufunc}({', '.join(args)}, {args[step.reuse]})"
-            return small.format(*args)
+            return small.format(*args) if out is None else f"{ufunc}({', '.join(args)}, {out})"
+        if op == "matmul" and out is not None:
+            return f"np_matmul({args[0]}, {args[1]}, {out})"
         if op in ("cbind", "rbind"):
             return f"np_concatenate(({', '.join(args)}), {int(op == 'cbind')})" if len(args) > 1 and all(f.cells for f in facts) else None
         if op == "as.scalar" and facts[0].cells == 1:
@@ -151,6 +173,11 @@ class Emitter:
 
     def ref(self, hop: Hop) -> str:
         return literal_code(hop.value) if hop.op == LITERAL else self.names[hop]
+
+
+def owned(param: str) -> str:
+    """The run-time test that only the caller's variable refers to an array that is its own memory."""
+    return f"refcount({param}) <= param_refs and {param}.flags.owndata"
 
 
 def scalar_code(op: str, facts: list[Fact], args: list[str], *, internal: bool) -> str | None:

@@ -52,4 +52,4 @@ SCALAR: Final = {
 }
 SCALAR_ANY_NUMBER: Final = frozenset({"lt", "le", "gt", "ge", "eq", "ne"})
 SCALAR_BOOLEAN: Final = {"and_": "{0} and {1}", "or_": "{0} or {1}", "not_": "not {0}"}
-NUMPY_NAMES: Final = tuple(sorted({u[0] for u in UFUNC.values()} | {"np_float64", "np_concatenate"}))
+NUMPY_NAMES: Final = tuple(sorted({u[0] for u in UFUNC.values()} | {"np_float64", "np_concatenate", "np_matmul"}))

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TypeAlias
 
 from dmlite.errors import Span
 from dmlite.hop.facts import UNKNOWN, Fact
 from dmlite.hop.infer import FactTable
 from dmlite.hop.node import LIVE_IN, Hop, postorder
+
+_WORTH_RECYCLING = 1 << 15  # cells
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +48,13 @@ class Block:
     def outputs(self) -> list[str]:
         return [r.name for r in self.roots if r.name is not None]
 
-    def fact_table(self) -> FactTable:
-        return FactTable(self.facts_in)
+    @cached_property
+    def recycled(self) -> list[str]:
+        """Matrices a loop body assigns anew without reading them: what they held in the last iteration is dead memory."""
+        facts = FactTable(self.facts_in, lenient=True)
+        names = set(self.inputs)
+        large = lambda f: f.kind in ("matrix", "unknown") and (f.cells is None or f.cells >= _WORTH_RECYCLING)  # noqa: E731
+        return [r.name for r in self.roots if r.name in self.varying and r.name not in names and large(facts[r.hop])]
 
     def fact_in(self, name: str) -> Fact:
         return self.facts_in.get(name, UNKNOWN)

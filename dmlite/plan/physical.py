@@ -23,6 +23,7 @@ _MAY_BE_SPARSE = frozenset(
     "rand table table_dims diag read readMM eval matrix lower.tri upper.tri removeEmpty replace as.matrix outer index leftindex".split()
 )
 DENSE_FILL = 1 << 27  # filled matrices up to this many cells are dense arrays, zeros too
+RECYCLE_CELLS = 1 << 15  # from here on fresh memory costs page faults, so old buffers of loop variables are used again
 REUSE_CELLS = 4096  # below this a fresh small array is as cheap as writing into an old one
 
 
@@ -30,7 +31,8 @@ REUSE_CELLS = 4096  # below this a fresh small array is as cheap as writing into
 class Step:
     """One physical operator: computes `hop` from values computed before it.
 
-    dense: the result is certainly a dense array. reuse: a dead operand whose buffer may take the result.
+    dense: the result is certainly a dense array. reuse: a dead operand whose buffer may take the result, where it
+    belongs to a variable only if nothing else refers to it. recycle: the variable whose old, dead value may take the result.
     owned: the target of a left-indexing may be changed in place. dead: values no later step needs.
     """
 
@@ -39,6 +41,7 @@ class Step:
     dense: bool
     span: Span | None
     reuse: int | None = None
+    recycle: str | None = None
     owned: bool = False
     dead: list[Hop] = field(default_factory=list)
 
@@ -49,6 +52,7 @@ class BlockPlan:
 
     steps: list[Step]
     inputs: list[str]
+    recycled: list[str]
     outputs: list[tuple[str, Hop]]
     facts: FactTable
     dense: dict[Hop, bool]
@@ -71,7 +75,9 @@ class Planner:
         self.dense: dict[Hop, bool] = {}
         self.buffer: dict[Hop, Hop] = {}  # the node whose memory a value shares
 
-    def plan(self, inputs: list[str]) -> BlockPlan:
+    def plan(self, inputs: list[str], recycled: list[str]) -> BlockPlan:
+        """inputs: variables read; recycled: variables only overwritten, whose old buffers are handed over."""
+        self.recycled = {r.hop: r.name for r in self.roots if r.name in recycled}
         hops = [r.hop for r in self.roots]
         left = count_uses(hops)
         outputs = [(r.name, r.hop) for r in self.roots if r.name is not None]
@@ -84,7 +90,7 @@ class Planner:
                 self.dense[hop] = self.dense_in.get(hop.value, False)
                 continue
             steps.append(self._step(hop, left, holders))
-        return BlockPlan(steps, inputs, outputs, self.facts, self.dense, self._internal(hops))
+        return BlockPlan(steps, inputs, recycled, outputs, self.facts, self.dense, self._internal(hops))
 
     def _internal(self, hops: list[Hop]) -> set[Hop]:
         """Nodes whose every consumer is an index bound, a comparison, or whole-number arithmetic of the same sort."""
@@ -110,6 +116,8 @@ class Planner:
         self.dense[hop] = step.dense
         step.owned = hop.op == "leftindex" and self._may_overwrite(hop.args[0], left, holders)
         step.reuse = self._reusable(hop, fact, step.dense, left, holders)
+        if step.reuse is None and step.dense and hop.op in FRESH and (fact.cells or 0) >= RECYCLE_CELLS:
+            step.recycle = self.recycled.get(hop)
         for arg in hop.args:
             left[arg] -= 1
             holders[self.buffer[arg]] -= 1
@@ -132,7 +140,7 @@ class Planner:
         """No one else in this block, and no later block, reads the old value; the run time still checks for aliases."""
         if left[target] != 1 or holders[self.buffer[target]] != 1:
             return False
-        return target.op != LIVE_IN or target.value not in self.live_after or any(r.name == target.value for r in self.roots)
+        return target.op != LIVE_IN or self._is_overwritten(target.value)
 
     def _reusable(self, hop: Hop, fact: Fact, dense: bool, left: Counter[Hop], holders: Counter[Hop]) -> int | None:
         """An operand that is a fresh dense temporary of the result's shape and is read for the last time here."""
@@ -141,10 +149,14 @@ class Planner:
         for i, arg in enumerate(hop.args):
             same_shape = (self.facts[arg].rows, self.facts[arg].cols) == (fact.rows, fact.cols)
             once = left[arg] == hop.args.count(arg) and holders[self.buffer[arg]] == left[arg]
-            fresh = arg.op in FRESH and self.buffer[arg] is arg
-            if same_shape and once and fresh and self.dense.get(arg, False):
-                return i
+            if same_shape and once and self.dense.get(arg, False) and self.buffer[arg] is arg:
+                if arg.op in FRESH or (arg.op == LIVE_IN and self._is_overwritten(arg.value)):
+                    return i
         return None
+
+    def _is_overwritten(self, variable: str) -> bool:
+        """Whether the value a variable has before the block is dead after it."""
+        return variable not in self.live_after or any(r.name == variable for r in self.roots)
 
 
 # Operators whose dense result is always newly allocated by its own step.

@@ -156,8 +156,8 @@ class Engine:
 
     def _specialise(self, name: str, block: Block, args: tuple[Any, ...], by_value: frozenset[str]) -> Callable[..., Any]:
         inputs = block.inputs
-        facts_in = {n: fact_of(v, block.fact_in(n), known_value=n in by_value) for n, v in zip(inputs, args, strict=True)}
-        dense = {n: isinstance(v, np.ndarray) for n, v in zip(inputs, args, strict=True)}
+        facts_in = {n: fact_of(v, block.fact_in(n), known_value=n in by_value) for n, v in zip(inputs, args, strict=False)}
+        dense = {n: isinstance(v, np.ndarray) for n, v in zip(inputs, args, strict=False)}
         return self.plan_block(f"{name}_{next(self._numbers)}", block, facts_in, dense)
 
     def plan_block(self, name: str, block: Block, facts_in: Mapping[str, Fact], dense: Mapping[str, bool]) -> Callable[..., Any]:
@@ -166,7 +166,7 @@ class Engine:
             rules = rules_for(self.config.opt_level, sizes_known=True)
             roots, firings = rewrite(block, FactTable(facts_in, lenient=True), rules)
         planner = Planner(roots, FactTable(facts_in, lenient=True), dense, block.live_after, block.spans)
-        plan = planner.plan(block.inputs)
+        plan = planner.plan(block.inputs, block.recycled)
         code = Emitter(plan, name, stats=self.stats is not None).emit()
         self.runs.append(BlockRun(block, facts_in, firings, code, plan))
         return self._load(name, code.source, code.lines, self._namespace(code, plan))
@@ -179,7 +179,7 @@ class Engine:
 
     def _namespace(self, code: Code, plan: Any) -> dict[str, Any]:
         namespace: dict[str, Any] = {n: getattr(np, n.removeprefix("np_")) for n in NUMPY_NAMES}
-        namespace |= {"nan": float("nan"), "inf": float("inf"), "refcount": refcount, "param_refs": PARAM_REFS, "local_refs": LOCAL_REFS}
+        namespace |= {"nan": float("nan"), "inf": float("inf"), "refcount": refcount, "param_refs": PARAM_REFS, "local_refs": LOCAL_REFS, "ndarray": np.ndarray}
         for kernel in code.kernels:
             python_name = kernel.replace(".", "__")
             namespace[python_name] = self._effects.get(python_name) or self._kernel(kernel)

@@ -26,6 +26,7 @@ class Signature:
 
     def __init__(self, block: Block):
         self.inputs = block.inputs
+        self.recycled = block.recycled
         self.facts = [block.fact_in(n) for n in self.inputs]
         self.by_value = _size_scalars(block) - block.varying
 
@@ -48,7 +49,8 @@ class Signature:
 
     def source(self, name: str) -> str:
         """The source of the dispatcher; `plans` maps keys to functions, `make` makes the missing one."""
-        params = ", ".join(f"x{i}" for i in range(len(self.inputs)))
+        names = [f"x{i}" for i in range(len(self.inputs))]
+        given, params = ", ".join(names), ", ".join([*names, *(f"r{i}" for i in range(len(self.recycled)))])
         key = f"({', '.join(self._parts())},)" if self._parts() else "()"
         comma = "," if len(self.inputs) == 1 else ""
         return (
@@ -56,7 +58,7 @@ class Signature:
             f"    key = {key}\n"
             f"    plan = plans.get(key)\n"
             f"    if plan is None:\n"
-            f"        plan = make(({params}{comma}), key)\n"
+            f"        plan = make(({given}{comma}), key)\n"
             f"    return plan({params})\n"
         )
 
