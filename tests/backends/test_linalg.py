@@ -275,6 +275,7 @@ def test_einsum_to_a_scalar() -> None:
         ("i->i", (A,), "'i' needs a vector, found 2x3"),
         ("ij->k", (A,), "each index of the result"),
         ("ij->ii", (A,), "each index of the result"),
+        ("i,j->ij", (np.ones((10**6, 1)),) * 2, "memory"),
     ],
 )
 def test_einsum_refuses(equation: str, operands: tuple, message: str) -> None:

@@ -125,6 +125,11 @@ def test_a_product_that_cannot_fit_is_refused() -> None:
     tall = csr_array((10**8, 1))
     with pytest.raises(DMLRuntimeError, match="memory"):
         kernels.matmul(tall, np.ones((1, 10**6)))
+    filled = csr_array((np.ones(10**6), np.zeros(10**6, np.int32), np.arange(10**6 + 1)), shape=(10**6, 1))
+    with pytest.raises(DMLRuntimeError, match="memory"):
+        kernels.tsmm_right(filled)
+    with pytest.raises(DMLRuntimeError, match="memory"):
+        kernels.tsmm_right(np.ones((10**6, 1)))
 
 
 # ---------------------------------------------------------------- what the table knows

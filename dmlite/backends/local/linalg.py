@@ -12,6 +12,7 @@ from numpy.linalg import LinAlgError
 
 from dmlite.backends.local.storage import Matrix, choose, dense, is_sparse, settle
 from dmlite.errors import DMLRuntimeError
+from dmlite.memory import reserve
 
 _EPS: Final = float(np.finfo(np.float64).eps)
 _EQUATION: Final = re.compile(r"[A-Za-z]{1,2}(,[A-Za-z]{1,2})*->[A-Za-z]{0,2}")
@@ -200,6 +201,7 @@ def einsum(equation: str, *operands: Matrix) -> np.ndarray | float:
         arrays.append(array)
     if not set(output) <= sizes.keys() or len(set(output)) != len(output):
         raise DMLRuntimeError(f"einsum '{equation}': each index of the result must appear once, and in an operand")
+    reserve(sizes.get(output[:1], 1), sizes.get(output[1:], 1), "the result of einsum")
     result = np.einsum(equation, *arrays, optimize=len(arrays) > 1)
     if not output:
         return float(result)
@@ -231,7 +233,9 @@ def _signs(vectors: np.ndarray) -> np.ndarray:
 
 def _converge(what: str, factor: Callable[..., Any], a: np.ndarray) -> Any:
     if not np.isfinite(a).all():
-        raise DMLRuntimeError(f"{what} needs finite cells, this {_shape(a)} matrix holds NaN or infinite ones", hint="use replace() or remove them")
+        raise DMLRuntimeError(
+            f"{what} needs finite cells, this {_shape(a)} matrix holds NaN or infinite ones", hint="use replace() or remove them"
+        )
     try:
         return factor(a)
     except LinAlgError:

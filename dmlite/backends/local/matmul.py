@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from dmlite.backends.local.storage import Matrix, dense, is_matrix, is_sparse, settle
 from dmlite.errors import DMLRuntimeError
 from dmlite.memory import reserve
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 # Products with fewer cells than this cannot exhaust the memory, so they skip the check.
 _SMALL: Final = 1 << 22
@@ -39,9 +42,19 @@ def _sparse_product(a: Any, b: Any) -> Matrix:
     if a.shape[1] != b.shape[0]:
         raise _misfit(a, b)
     if is_sparse(a) and is_sparse(b):
-        return _sorted(settle(a @ b))
+        return _both_sparse(a, b)
     reserve(a.shape[0], b.shape[1], "a matrix product")
     return a @ b
+
+
+def _both_sparse(a: csr_array, b: csr_array) -> Matrix:
+    """CSR times CSR; the columns within a row come out of SciPy in any order."""
+    pairs = int(np.diff(b.indptr)[a.indices].sum(dtype=np.int64))
+    reserve(1, min(pairs, a.shape[0] * b.shape[1]), "the list of non-zeros of a matrix product", bytes_per_cell=12)
+    product = settle(a @ b)
+    if is_sparse(product):
+        product.sort_indices()
+    return product
 
 
 def tmm(a: Matrix, b: Matrix) -> Matrix:
@@ -49,23 +62,18 @@ def tmm(a: Matrix, b: Matrix) -> Matrix:
     if a.shape[0] != b.shape[0]:
         raise DMLRuntimeError(f"t(A) %*% B needs as many rows in A as in B, found {_shape(a)} and {_shape(b)}")
     if is_sparse(a) and is_sparse(b):
-        return _sorted(settle(a.T.tocsr() @ b))
+        return _both_sparse(a.T.tocsr(), b)
     return _sparse_product(a.T, b) if is_sparse(a) else matmul(a.T, b)
 
 
 def tsmm_left(x: Matrix) -> Matrix:
     """`t(X) %*% X`, n x n of an m x n matrix, exactly symmetric."""
-    if is_sparse(x):
-        # The product of CSC and CSR comes as CSC, which for a symmetric matrix is its own CSR.
-        return _sorted(settle((x.T @ x).T))
-    return matmul(x.T, x)
+    return _both_sparse(x.T.tocsr(), x) if is_sparse(x) else matmul(x.T, x)
 
 
 def tsmm_right(x: Matrix) -> Matrix:
     """`X %*% t(X)`, m x m of an m x n matrix, exactly symmetric."""
-    if is_sparse(x):
-        return _sorted(settle(x @ x.T.tocsr()))
-    return matmul(x, x.T)
+    return _both_sparse(x, x.T.tocsr()) if is_sparse(x) else matmul(x, x.T)
 
 
 def mmchain(x: Matrix, v: Matrix) -> np.ndarray:
@@ -102,13 +110,6 @@ def _chain(x: Matrix, v: Matrix, u: Matrix | None, combine: Callable[..., Any] |
 
 def _between(q: np.ndarray, u: np.ndarray | None, combine: Callable[..., Any] | None) -> np.ndarray:
     return q if combine is None else combine(q, u, out=q)
-
-
-def _sorted(x: Matrix) -> Matrix:
-    """SciPy leaves the columns within a row of a product in any order."""
-    if is_sparse(x):
-        x.sort_indices()
-    return x
 
 
 def _misfit(a: Matrix, b: Matrix) -> DMLRuntimeError:
