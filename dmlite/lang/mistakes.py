@@ -54,6 +54,9 @@ MISTAKES = (
     Mistake(rf"({NAME}) @==", "'==' compares, which is no statement", "write \\1 = ... to assign"),
     Mistake(rf"(?:=|<-) ({NAME}) @(?:=|<-)", NOT_A_VALUE, "write two statements: first \\1 = ..., then use \\1"),
     Mistake(r"@(?:=|<-|\+=)", NOT_A_VALUE, "assign first, on a line of its own, then use the name", within=r"\("),
+    Mistake(
+        rf"(?P<at>{NAME}) @:", "the type stands before the name", "write matrix[double] \\1 or double \\1", within=r"(function|return) \("
+    ),
     # ranges and brackets
     Mistake(r", @[,\]]", "a range is missing between the commas of an index", "an index is X[rows, columns]", within=r"\["),
     Mistake(r": @[,\]]", "a range needs both ends", "write X[a:nrow(X), ] for all that follow", within=r"\["),
@@ -102,9 +105,6 @@ MISTAKES = (
         "the parameter '\\1' has no type",
         "write matrix[double] \\1, double \\1, int \\1, boolean \\1 or string \\1",
         within=r"(function|return) \(",
-    ),
-    Mistake(
-        rf"(?P<at>{NAME}) @:", "the type stands before the name", "write matrix[double] \\1 or double \\1", within=r"(function|return) \("
     ),
 )
 

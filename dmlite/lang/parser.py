@@ -40,6 +40,7 @@ class _Automaton:
         self.actions = table.actions
         self.end = table.end
         self.rules = [(rule, getattr(builder, rule.action) if rule.action else None) for rule in table.rules]
+        self.renames = [rule.lhs if rule.passes and rule.size == 1 else None for rule in table.rules]
         self.states = [table.start]
         self.values: list[Any] = []
         self.firsts: list[int] = []
@@ -47,7 +48,7 @@ class _Automaton:
 
     def run(self) -> nodes.Script | None:
         """The script, or None when there were syntax errors (they are in `problems`)."""
-        actions, states, tokens = self.actions, self.states, self.tokens
+        actions, states, tokens, renames = self.actions, self.states, self.tokens, self.renames
         at = 0
         while True:
             kind = tokens[at].kind
@@ -55,6 +56,8 @@ class _Automaton:
             if action is None:
                 if (at := self._fail(at)) is None:
                     return None
+            elif action < 0 and (lhs := renames[~action]):
+                states[-1] = actions[states[-2]][lhs]  # from one level of precedence to the next
             elif action < 0:
                 self._reduce(*self.rules[~action], at)
                 if kind == ACCEPT and states[-1] == self.end:
@@ -69,9 +72,6 @@ class _Automaton:
     def _reduce(self, rule: Rule, method: Any, at: int) -> None:
         """Replace the topmost `rule.size` values by what the rule makes of them."""
         states, size = self.states, rule.size
-        if size == 1 and rule.passes:
-            states[-1] = self.actions[states[-2]][rule.lhs]
-            return
         first, last = (self.firsts[-size], self.lasts[-1]) if size else (at, at)
         parts = self.values[len(self.values) - size :]
         for stack in (states, self.values, self.firsts, self.lasts):

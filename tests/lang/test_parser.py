@@ -255,7 +255,7 @@ def token_lists(draw) -> list[str]:
     return tokens
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(token_lists())
 def test_precedence_as_by_climbing(tokens):
     assert expression(" ".join(tokens)) == climb(list(tokens))
@@ -315,8 +315,8 @@ def test_long_and_deep_expressions():
 
 
 def test_a_thousand_lines_take_less_than_a_quarter_of_a_second():
-    block = 'X[i, 1:k] = X[i, 1:k] - alpha * (t(A) %*% B[, k]) / (n - 1) # step\nif (iter %% 100 == 0) print("loss=" + loss)\n'
-    text = block * 500
+    block = "smpz2 = sigmoid::backward(delta2, z2)\n# step\nW1 = W1 - 0.1 * t(X[1:k,]) %*% dW1\nif (iter %% 100 == 0)\n  print(iter + \": \" + loss)\n"
+    text = block * 200
     parse(block)
     seconds = []
     for _ in range(3):
