@@ -2,62 +2,25 @@
 
 from __future__ import annotations
 
-import warnings
+import os
+import sys
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from threading import Lock
+from typing import Any, Final
 
 import numpy as np
 
-from dmlite.backends.local.storage import dense, is_matrix, is_sparse, sparse
 from dmlite.config import config
 from dmlite.errors import DMLError
 from dmlite.flow import Unit, compile
-from dmlite.hop.facts import Fact, constant, matrix, scalar, vtype_of
+from dmlite.runtime.exchange import Matrix, detached, from_value, input_fact, to_value
 from dmlite.runtime.stats import Stats
 from dmlite.values import DMLList
 
-
-class Matrix:
-    """A matrix result: `.toNumPy()`, `.to_scipy()`, `.shape`, and NumPy functions take it as it is."""
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: Any):
-        self._value = value
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        return self._value.shape
-
-    def toNumPy(self) -> np.ndarray:
-        """The cells as a 2-D float64 array of the caller's own."""
-        return np.array(dense(self._value))
-
-    def to_scipy(self) -> Any:
-        """The cells as a `scipy.sparse.csr_array`."""
-        return sparse(self._value).copy()
-
-    def toDF(self) -> Any:
-        """The cells as a pandas DataFrame with columns C1, C2, ..."""
-        import pandas
-
-        return pandas.DataFrame(self.toNumPy(), columns=[f"C{i + 1}" for i in range(self.shape[1])])
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        array = self.toNumPy()
-        return array if dtype is None else array.astype(dtype)
-
-    def __repr__(self) -> str:
-        stored = f"sparse, {self._value.nnz} non-zeros" if is_sparse(self._value) else "dense"
-        return f"Matrix({self.shape[0]}x{self.shape[1]}, {stored})"
-
-    def _repr_html_(self) -> str:
-        rows, cols = min(self.shape[0], 10), min(self.shape[1], 10)
-        head = dense(self._value[:rows, :cols])
-        body = "".join("<tr>" + "".join(f"<td>{v:.5g}</td>" for v in row) + "</tr>" for row in head)
-        return f"<table>{body}</table><small>{self!r}</small>"
+MAX_UNITS: Final = 64  # compiled programs that are kept, the latest used
 
 
 class Script:
@@ -68,23 +31,29 @@ class Script:
         self._name = name
         self._base = base
         self._inputs: dict[str, Any] = {}
+        self._borrowed: dict[str, list[np.ndarray]] = {}
         self._dollar: dict[str, Any] = {}
         self._outputs: list[str] | None = None
-        self._compiled: dict[Any, Unit] = {}
 
     def input(self, *args: Any, **kwargs: Any) -> Script:
         """Bind variables: `input("X", x)` or `input(X=x, n=3)`. A name starting with `$` is a command-line parameter.
 
         Takes NumPy arrays (1-D becomes a column), scipy.sparse, pandas, scalars, strings, lists, and earlier results.
+        Arrays are not changed by the script, and not copied where they are float64. Raises ValueError for another
+        number of arguments, DMLError for a value that DML has no kind for.
         """
         if len(args) not in (0, 2):
             raise ValueError("Expected name, value pair.")
         pairs = {args[0]: args[1], **kwargs} if args else kwargs
         for name, value in pairs.items():
+            found = to_value(value, name)
             if name.startswith("$"):
-                self._dollar[name[1:]] = value
+                if not isinstance(found, (bool, int, float, str)):
+                    raise DMLError(f"parameter {name} must be a number, a boolean or a string", hint="bind a matrix to a variable instead")
+                self._dollar[name[1:]] = found
             else:
-                self._inputs[name] = to_value(value, name)
+                self._inputs[name] = found
+                self._borrowed[name] = [] if isinstance(value, Matrix) else _arrays(found)
         return self
 
     def output(self, *names: str) -> Script:
@@ -95,6 +64,7 @@ class Script:
     def clearIO(self) -> Script:
         """Forget inputs and outputs."""
         self._inputs.clear()
+        self._borrowed.clear()
         self._dollar.clear()
         self._outputs = None
         return self
@@ -104,56 +74,98 @@ class Script:
 
     # ------------------------------------------------------------ compiling and running
     def compile(self, stats: Stats | None = None) -> Unit:
-        """The compiled program for the inputs bound now; kept, so that the same kinds and shapes compile once.
+        """The compiled program for the inputs bound now; kept, so that the same text, kinds and shapes compile once.
 
         Raises DMLError with every problem of the script.
         """
         facts = {name: input_fact(value) for name, value in self._inputs.items()}
-        key = (tuple(sorted(facts.items(), key=lambda f: f[0])), repr(sorted(self._dollar.items())), tuple(self._outputs or ()), self._outputs is None, config())
-        unit = self._compiled.get(key) if stats is None else None
-        if unit is None:
-            unit = compile(Unit(self._text, self._name, facts, self._dollar, self._outputs, self._base, config(), stats))
-            if stats is None:
-                self._compiled[key] = unit
-        return unit
+        unit = Unit(self._text, self._name, facts, self._dollar.copy(), self._outputs, self._base, config(), stats)
+        return compile(unit) if stats is not None else _units.compiled(unit)
+
+    def explain(self, level: str = "plan") -> str:
+        """What the script is compiled to: `hops`, `plan` or `runtime` (the generated Python)."""
+        from dmlite.explain.text import explain
+
+        return explain(_engine(self.compile()), level)
 
     def execute(self, stats: Stats | None = None) -> MLResults:
-        """Compile where needed, run, and give the results."""
-        unit = self.compile(stats)
-        assert unit.engine is not None
-        return MLResults(unit.engine.run(self._inputs))
+        """Compile where needed, run, and give the results. Raises DMLError."""
+        found = _engine(self.compile(stats)).run(self._inputs)
+        borrowed = [array for arrays in self._borrowed.values() for array in arrays]
+        # an input that the script leaves as it is belongs to the caller; get() copies it
+        return MLResults({n: v if v is self._inputs.get(n) else detached(v, borrowed) for n, v in found.items()}, borrowed)
 
     run = execute
+
+
+def _arrays(value: Any) -> list[np.ndarray]:
+    """The arrays of an input, which its caller may change after the run."""
+    if isinstance(value, DMLList):
+        return [array for item in value.items for array in _arrays(item)]
+    return [value] if isinstance(value, np.ndarray) else []
+
+
+def _engine(unit: Unit) -> Any:
+    assert unit.engine is not None
+    return unit.engine
+
+
+class _Units:
+    """Compiled programs by text, inputs, parameters and settings; forgotten when a file they were made from changes."""
+
+    def __init__(self) -> None:
+        self._units: OrderedDict[Any, Unit] = OrderedDict()
+        self._lock = Lock()
+
+    def compiled(self, unit: Unit) -> Unit:
+        """`unit` compiled, or an equal one that was compiled before."""
+        outputs = None if unit.outputs is None else tuple(unit.outputs)
+        facts, dollar = tuple(sorted(unit.inputs.items())), repr(sorted(unit.dollar.items()))
+        key = (unit.text, unit.name, unit.base, os.getcwd(), facts, dollar, outputs, unit.config)
+        with self._lock:
+            known = self._units.get(key)
+            if known is not None and known.is_fresh():
+                self._units.move_to_end(key)
+                return known
+        compile(unit)
+        with self._lock:
+            self._units[key] = unit
+            while len(self._units) > MAX_UNITS:
+                self._units.popitem(last=False)
+        return unit
+
+
+_units = _Units()
 
 
 class MLResults:
     """The variables a script left behind."""
 
-    def __init__(self, values: Mapping[str, Any]):
+    def __init__(self, values: Mapping[str, Any], borrowed: list[np.ndarray] | None = None):
         self._values = dict(values)
+        self._borrowed = borrowed or []
 
     def get(self, *names: str) -> Any:
         """One name gives the value, several a list of them. Matrices come as `Matrix`, scalars as Python values.
 
         Raises DMLError for a variable the script did not set (or did not name as output).
         """
-        if len(names) == 1:
-            return self._one(names[0])
-        return [self._one(n) for n in names]
-
-    def _one(self, name: str) -> Any:
-        if name not in self._values:
-            raise DMLError(f"variable '{name}' not found", hint=f"the script left: {', '.join(sorted(self._values)) or 'nothing'}")
-        return from_value(self._values[name])
+        return self[names[0]] if len(names) == 1 else [self[name] for name in names]
 
     def __getitem__(self, name: str) -> Any:
-        return self._one(name)
+        if name not in self._values:
+            raise DMLError(f"variable '{name}' not found", hint=f"the script left: {', '.join(sorted(self._values)) or 'nothing'}")
+        return from_value(detached(self._values[name], self._borrowed))
 
     def __contains__(self, name: str) -> bool:
         return name in self._values
 
     def names(self) -> list[str]:
+        """All variables, in no particular order."""
         return list(self._values)
+
+    def __repr__(self) -> str:
+        return f"MLResults({', '.join(sorted(self._values))})"
 
 
 class MLContext:
@@ -162,20 +174,43 @@ class MLContext:
     def __init__(self, context: Any = None):
         self._context = context
         self._statistics = False
+        self._explain = False
+        self._count = 10
+        self._level = "plan"
 
     def execute(self, script: Script) -> MLResults:
         """Run a script and give its results. Raises DMLError."""
-        stats = Stats() if self._statistics else None
-        results = script.execute(stats)
-        if stats is not None:
-            from dmlite.tools.statistics import print_statistics
+        if self._explain:
+            sys.stdout.write(script.explain(self._level))
+        if not self._statistics:
+            return script.execute()
+        from dmlite.tools.statistics import print_statistics
 
-            print_statistics(stats)
+        stats = Stats()
+        results = script.execute(stats)
+        print_statistics(stats, self._count)
         return results
 
     def setStatistics(self, on: bool) -> MLContext:
         """Print the heaviest operators after every run."""
         self._statistics = bool(on)
+        return self
+
+    def setStatisticsMaxHeavyHitters(self, count: int) -> MLContext:
+        """How many operators the statistics show."""
+        self._count = int(count)
+        return self
+
+    def setExplain(self, on: bool) -> MLContext:
+        """Print the program before every run."""
+        self._explain = bool(on)
+        return self
+
+    def setExplainLevel(self, level: str) -> MLContext:
+        """`hops`, `plan` or `runtime`. Raises ValueError for another level."""
+        if level not in ("hops", "plan", "runtime"):
+            raise ValueError(f"level is hops, plan or runtime, not {level!r}")
+        self._level = level
         return self
 
     def version(self) -> str:
@@ -204,81 +239,10 @@ def dmlFromFile(path: str | Path) -> Script:
     file = Path(path)
     if not file.is_file():
         raise ValueError(f"no such script: {path}")
-    return Script(file.read_text(encoding="utf-8"), str(path), file.parent)
+    return Script(file.read_text(encoding="utf-8-sig"), str(path), file.parent)
 
 
 @contextmanager
 def jvm_stdout(parallel_flush: bool = False) -> Iterator[None]:
     """Kept for notebooks of SystemML, where it showed what the script prints; here prints always reach `sys.stdout`."""
     yield
-
-
-# ---------------------------------------------------------------- values in and out
-def to_value(value: Any, name: str = "input") -> Any:
-    """A Python value as a DML value. Raises DMLError when there is no such DML value."""
-    if isinstance(value, Matrix):
-        return value._value
-    if isinstance(value, (np.bool_, np.integer, np.floating)):
-        value = value.item()
-    if isinstance(value, (bool, int, float, str, DMLList)):
-        return value
-    if isinstance(value, complex):
-        return float(_real_part(np.array(value), name))
-    if hasattr(value, "tocsr"):
-        from scipy.sparse import csr_array
-
-        found = csr_array(_real_part(value, name)).astype(np.float64, copy=True)
-        found.sum_duplicates()
-        found.eliminate_zeros()
-        return found
-    if isinstance(value, (list, tuple)) and not _is_numeric_table(value):
-        return DMLList(tuple(to_value(v, name) for v in value))
-    if isinstance(value, dict):
-        return DMLList(tuple(to_value(v, name) for v in value.values()), tuple(map(str, value)))
-    return _dense_matrix(value, name)
-
-
-def _is_numeric_table(value: Any) -> bool:
-    """Nested lists of numbers are a matrix; everything else is a list."""
-    return bool(value) and all(isinstance(row, (list, tuple)) and row and all(isinstance(c, (int, float)) for c in row) for row in value)
-
-
-def _dense_matrix(value: Any, name: str) -> np.ndarray:
-    array = _real_part(np.asarray(value), name)
-    if array.dtype.kind not in "biuf":
-        raise DMLError(f"input '{name}' holds {array.dtype} values; a matrix holds numbers", hint="select or encode the numeric columns first")
-    if array.ndim == 0:
-        array = array.reshape(1, 1)
-    elif array.ndim == 1:
-        array = array.reshape(-1, 1)
-    elif array.ndim != 2:
-        raise DMLError(f"input '{name}' has {array.ndim} dimensions; a matrix has two")
-    return np.asarray(array, dtype=np.float64)
-
-
-def _real_part(array: Any, name: str) -> Any:
-    if array.dtype.kind != "c":
-        return array
-    warnings.warn(f"input '{name}' is complex; its imaginary part is dropped", stacklevel=4)
-    return array.real
-
-
-def from_value(value: Any) -> Any:
-    """A DML value as a Python value."""
-    if is_matrix(value):
-        return Matrix(value)
-    if isinstance(value, DMLList):
-        items = [from_value(v) for v in value.items]
-        return dict(zip(value.names, items, strict=True)) if value.names else items
-    return value
-
-
-def input_fact(value: Any) -> Fact:
-    """What is known of an input at compile time; booleans are constants, so that they choose branches."""
-    if is_matrix(value):
-        return matrix(*value.shape)
-    if isinstance(value, DMLList):
-        return Fact("list")
-    if isinstance(value, bool):
-        return constant(value)
-    return scalar(vtype_of(value))

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Final
 
 from dmlite.config import Config, config
 from dmlite.errors import DMLError, Problem, Problems
 from dmlite.hop import ops
-from dmlite.hop.facts import Fact, matrix, scalar
+from dmlite.hop.facts import UNKNOWN, Fact, matrix, scalar
 from dmlite.hop.lower import Context, lower
 from dmlite.hop.ops.row import Op
 from dmlite.hop.program import Program
@@ -32,7 +33,7 @@ class Unit:
 
     inputs: facts of the variables bound from outside. dollar: values of `$` parameters. outputs: wanted variables, None
     for all. base: the folder that relative `source` paths start from. open_dollar: `$` parameters that are not given are
-    unknown values rather than errors.
+    unknown values rather than errors, and files need not exist. files: what the program was made from besides its text.
     """
 
     text: str
@@ -51,6 +52,11 @@ class Unit:
     context: Context | None = None
     program: Program | None = None
     engine: Engine | None = None
+    files: dict[str, tuple[int, int] | None] = field(default_factory=dict)
+
+    def is_fresh(self) -> bool:
+        """Whether the files that the program was made from are as they were."""
+        return all(_stamp(path) == stamp for path, stamp in self.files.items())
 
 
 def _parse(unit: Unit) -> None:
@@ -60,6 +66,15 @@ def _parse(unit: Unit) -> None:
 def _modules(unit: Unit) -> None:
     assert unit.script is not None
     unit.module = load_modules(unit.script, unit.base, unit.problems)
+    unit.files |= {str(path): _stamp(str(path)) for path in _imported(unit.module)}
+
+
+def _imported(main: Module) -> list[PurePath]:
+    """The files of all modules that `main` imports, directly or not."""
+    found = [main]
+    for module in found:
+        found.extend(m for m in module.imports.values() if m not in found)
+    return [module.path for module in found[1:]]
 
 
 def _check(unit: Unit) -> None:
@@ -79,7 +94,7 @@ class _Anything(dict[str, Any]):
 
 def _lower(unit: Unit) -> None:
     assert unit.module is not None
-    unit.context = Context(Problems(), unit.dollar, fold, read_fact)
+    unit.context = Context(Problems(), unit.dollar, fold, lambda params: _head_of_file(unit, params))
     unit.program = lower(unit.module, unit.context, unit.inputs, unit.outputs)
     unit.context.problems.raise_if_any()
 
@@ -126,6 +141,27 @@ def fold(row: Op, values: list[Any]) -> Any:
         return kernel(*values)
     except DMLError:
         return None
+
+
+def _head_of_file(unit: Unit, params: Mapping[str, Any]) -> Fact:
+    """`read_fact`, remembered as something the program was made from; a draft need not have its files yet."""
+    for path in (str(params["filename"]), f"{params['filename']}.mtd"):
+        unit.files[path] = _stamp(path)
+    try:
+        return read_fact(params)
+    except DMLError:
+        if unit.open_dollar:
+            return UNKNOWN
+        raise
+
+
+def _stamp(path: str) -> tuple[int, int] | None:
+    """What changes when a file does; None for a file that is not there."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return status.st_mtime_ns, status.st_size
 
 
 def read_fact(params: Mapping[str, Any]) -> Fact:

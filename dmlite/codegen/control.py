@@ -95,7 +95,14 @@ class FunctionWriter:
         inputs = block.inputs
         for variable in inputs:
             if variable in block.checked:
-                span = next((block.spans[h] for h in block.hops if h in block.spans and any(a.value == variable and a.op == "live_in" for a in h.args)), None)
+                span = next(
+                    (
+                        block.spans[h]
+                        for h in block.hops
+                        if h in block.spans and any(a.value == variable and a.op == "live_in" for a in h.args)
+                    ),
+                    None,
+                )
                 self._add(depth, f"if {self._local(variable)} is UNSET: unset({shown(variable)!r})", span, "read")
         targets = [self._local(o) for o in block.outputs]
         call = f"{name}({', '.join(map(self._local, [*inputs, *block.recycled]))})"

@@ -140,12 +140,19 @@ class Emitter:
         if step.recycle is not None:
             r = self.recycled[step.recycle]
             shape = (step.fact.rows, step.fact.cols)
-            return "out", f"out = {r} if {r}.__class__ is ndarray and {r}.shape == {shape} and {owned(r)} and {r}.flags.c_contiguous else None"
+            return (
+                "out",
+                f"out = {r} if {r}.__class__ is ndarray and {r}.shape == {shape} and {owned(r)} and {r}.flags.c_contiguous else None",
+            )
         return None
 
     def _all_dense(self, hop: Hop, facts: list[Fact]) -> bool:
         matrices = [a for a, f in zip(hop.args, facts, strict=True) if not (f.is_scalar or a.op == LITERAL)]
-        return bool(matrices) and all(self.plan.dense.get(a, False) for a in matrices) and all(f.cells is not None for f in facts if f.is_matrix)
+        return (
+            bool(matrices)
+            and all(self.plan.dense.get(a, False) for a in matrices)
+            and all(f.cells is not None for f in facts if f.is_matrix)
+        )
 
     def _dense_code(self, step: Step, facts: list[Fact], args: list[str], out: str | None) -> str | None:
         op = step.hop.op
@@ -186,7 +193,9 @@ def scalar_code(op: str, facts: list[Fact], args: list[str], *, internal: bool) 
     internal: nobody can see the number grow beyond 64 bits.
     """
     types = {f.vtype for f in facts}
-    if op in SCALAR and (types == {"double"} or (internal and types == {"int"}) or (op in SCALAR_ANY_NUMBER and types <= {"double", "int"})):
+    if op in SCALAR and (
+        types == {"double"} or (internal and types == {"int"}) or (op in SCALAR_ANY_NUMBER and types <= {"double", "int"})
+    ):
         return SCALAR[op].format(*args)
     if op in SCALAR_BOOLEAN and types == {"boolean"}:
         return SCALAR_BOOLEAN[op].format(*args)

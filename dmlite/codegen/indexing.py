@@ -78,7 +78,9 @@ def _subscript(em: Emitter, hop: Hop, x: str, bounds: list[str], value: Fact | N
     return checks, f"[{', '.join(parts)}]"
 
 
-def _slice(em: Emitter, hops: tuple[Hop, Hop], text: list[str], size: int, axis: int, width: int | None, context: tuple[list[str], str]) -> str | None:
+def _slice(
+    em: Emitter, hops: tuple[Hop, Hop], text: list[str], size: int, axis: int, width: int | None, context: tuple[list[str], str]
+) -> str | None:
     """One dimension as a Python slice; non-constant bounds are checked when the code runs."""
     checks, x = context
     low, high = hops

@@ -15,7 +15,7 @@ from dmlite.plan.physical import BlockPlan
 from dmlite.rewrite.driver import Firing
 from dmlite.runtime.engine import Engine
 
-_INFIX = frozenset("+ - * / ^ %*% %% %/% < <= > >= == != & |".split())
+_INFIX = frozenset(["+", "-", "*", "/", "^", "%*%", "%%", "%/%", "<", "<=", ">", ">=", "==", "!=", "&", "|"])
 
 
 def explain(engine: Engine, level: str) -> str:
@@ -126,7 +126,13 @@ def plan_of_block(engine: Engine, block: Block) -> Iterator[str]:
             return ""
         row = BY_NAME.get(hop.op)
         storage = "dense" if step.dense else "dense or CSR" if step.fact.is_matrix else ""
-        extra = ["in place where unshared"] if step.owned else [f"into the buffer of operand {step.reuse + 1}"] if step.reuse is not None else []
+        extra = (
+            ["in place where unshared"]
+            if step.owned
+            else [f"into the buffer of operand {step.reuse + 1}"]
+            if step.reuse is not None
+            else []
+        )
         return "  ".join(["local", row.kernel if row else "", storage, *extra]).rstrip()
 
     yield from _operators(plan_roots(plan), plan.facts, block, notes)

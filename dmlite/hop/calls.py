@@ -65,7 +65,9 @@ class Calls:
         if any(e is None and p.default is None for p, e in zip(function.params, exprs, strict=True)):
             return [literal(float("nan")) for _ in function.returns]
         args = [self._argument(p, e, module) for p, e in zip(function.params, exprs, strict=True)]
-        args = [self.convert(p, a, call.span, f"argument '{p.name}' of {function.name}") for p, a in zip(function.params, args, strict=True)]
+        args = [
+            self.convert(p, a, call.span, f"argument '{p.name}' of {function.name}") for p, a in zip(function.params, args, strict=True)
+        ]
         if self._inlinable(function):
             return self._inline(function, module, args, call.span)
         return self._call_instance(function, module, args, call.span)
@@ -82,7 +84,9 @@ class Calls:
         fact = self.lo.builder.facts[hop]
         declared = param.type
         if fact.kind in ("matrix", "list", "frame", "scalar") and fact.kind != declared.data:
-            hint = {"scalar": "as.scalar(X) takes the value out of a 1x1 matrix", "matrix": "as.matrix(x) makes a matrix of it"}.get(declared.data)
+            hint = {"scalar": "as.scalar(X) takes the value out of a 1x1 matrix", "matrix": "as.matrix(x) makes a matrix of it"}.get(
+                declared.data
+            )
             found = f"a matrix ({fact.shape_text()})" if fact.is_matrix else f"a {fact.kind}"
             self.lo.problems.add(f"{what} must be {_an(str(declared))}, found {found}", span, hint)
             return hop
@@ -107,7 +111,9 @@ class Calls:
             for param, arg in zip(function.params, args, strict=True):
                 lo.builder.bind(lo.scope, param.name, arg)
             lo.statements(function.body)
-            results = [self.convert(r, lo.builder.read(lo.scope, r.name), span, f"result '{r.name}' of {function.name}") for r in function.returns]
+            results = [
+                self.convert(r, lo.builder.read(lo.scope, r.name), span, f"result '{r.name}' of {function.name}") for r in function.returns
+            ]
             lo.inlining.pop()
         return results
 
@@ -119,7 +125,9 @@ class Calls:
         lo.builder.flush()
         instance = lo.context.instance(function, module, facts)
         results = [f"%r{fresh_tag()}" for _ in function.returns]
-        lo.builder.nodes.append(CallNode(instance.key, [lo.scope.qualified(n) for n in names], [lo.scope.qualified(r) for r in results], span))
+        lo.builder.nodes.append(
+            CallNode(instance.key, [lo.scope.qualified(n) for n in names], [lo.scope.qualified(r) for r in results], span)
+        )
         for name, fact in zip(results, instance.returns_facts or [declared_fact(r) for r in function.returns], strict=True):
             lo.scope.vars[name] = Variable(None, fact)
         return [lo.builder.read(lo.scope, r) for r in results]

@@ -111,7 +111,9 @@ def _check_operands(lo: Lowerer, row: Op, args: list[Hop], span: Span) -> None:
         if not fits(parameter, arg, fact):
             expected = " or ".join(parameter.kinds)
             lo.problems.add(
-                f"{row.dml} takes a {expected} for '{parameter.name}', not {_article(fact)}", lo.builder.span_of(arg) or span, _kind_hint(fact, parameter)
+                f"{row.dml} takes a {expected} for '{parameter.name}', not {_article(fact)}",
+                lo.builder.span_of(arg) or span,
+                _kind_hint(fact, parameter),
             )
             return
     if row.name != "add" and row.returns == "cell" and len(args) > 1 and row.name in _ARITHMETIC:
@@ -121,7 +123,9 @@ def _check_operands(lo: Lowerer, row: Op, args: list[Hop], span: Span) -> None:
     elif row.name == "add":
         facts = [lo.builder.facts[a] for a in args]
         if any(f.vtype == "string" for f in facts) and any(f.kind in ("matrix", "list") for f in facts):
-            lo.problems.add("a string and a matrix cannot be joined with +", span, "use toString(...) for the matrix, or as.scalar(...) for one cell")
+            lo.problems.add(
+                "a string and a matrix cannot be joined with +", span, "use toString(...) for the matrix, or as.scalar(...) for one cell"
+            )
 
 
 _ARITHMETIC = frozenset({"sub", "mul", "div", "pow", "mod", "intdiv"})
@@ -167,7 +171,11 @@ def bounds(lo: Lowerer, index: ast.Index) -> list[Hop]:
             hop = _ABSENT if bound is None else _lower(lo, bound)
             fact = lo.builder.facts[hop]
             if fact.is_matrix and bound is not None:
-                lo.problems.add(f"an index must be a scalar, not a matrix ({fact.shape_text()})", bound.span, "use as.scalar(...), or a table(...) product to gather rows")
+                lo.problems.add(
+                    f"an index must be a scalar, not a matrix ({fact.shape_text()})",
+                    bound.span,
+                    "use as.scalar(...), or a table(...) product to gather rows",
+                )
             out.append(hop)
     return out
 

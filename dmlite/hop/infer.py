@@ -54,7 +54,9 @@ class FactTable:
     def _infer(self, hop: Hop) -> Fact:
         """Raises ShapeError when the operands can never fit."""
         if hop.op == LITERAL:
-            return Fact("literals", value=hop.value) if isinstance(hop.value, tuple) else UNKNOWN if hop.value is None else constant(hop.value)
+            return (
+                Fact("literals", value=hop.value) if isinstance(hop.value, tuple) else UNKNOWN if hop.value is None else constant(hop.value)
+            )
         if hop.op in (LIVE_IN, HOLE):
             return self._live_in.get(hop.value, UNKNOWN)
         if hop.op == PICK:

@@ -119,10 +119,14 @@ class Lowerer:
         for result in function.returns:
             if result.name in self.scope.vars and not self.scope.vars[result.name].maybe_unset:
                 hop = self.builder.read(self.scope, result.name)
-                self.builder.bind(self.scope, result.name, self.calls.convert(result, hop, result.span, f"result '{result.name}' of {function.name}"))
+                self.builder.bind(
+                    self.scope, result.name, self.calls.convert(result, hop, result.span, f"result '{result.name}' of {function.name}")
+                )
         self.builder.flush()
         variables = [self.scope.vars.get(r.name) for r in function.returns]
-        facts_out = [declared_fact(r) if v is None or v.fact.kind == "unknown" else v.fact for r, v in zip(function.returns, variables, strict=True)]
+        facts_out = [
+            declared_fact(r) if v is None or v.fact.kind == "unknown" else v.fact for r, v in zip(function.returns, variables, strict=True)
+        ]
         maybe = frozenset(n for n, v in self.scope.vars.items() if v.maybe_unset)
         unset = frozenset(r.name for r in function.returns if r.name not in self.scope.vars)
         return self.builder.nodes, facts_out, maybe | unset
@@ -221,7 +225,9 @@ class Lowerer:
         fact = self.builder.facts[hop]
         if fact.kind in ("matrix", "list") or fact.vtype == "string":
             found = f"a matrix ({fact.shape_text()})" if fact.is_matrix else "a string" if fact.vtype == "string" else "a list"
-            self.problems.add(f"the condition of {what} must be a scalar, not {found}", expr.span, "use as.scalar(...), or an aggregate such as sum(...)")
+            self.problems.add(
+                f"the condition of {what} must be a scalar, not {found}", expr.span, "use as.scalar(...), or an aggregate such as sum(...)"
+            )
         return hop
 
     def _if(self, stmt: ast.If) -> None:
@@ -255,7 +261,9 @@ class Lowerer:
                 kinds = {va.fact.kind, vb.fact.kind}
                 if len(kinds) == 2 and kinds <= {"matrix", "scalar", "list"} and not name.startswith("%"):
                     message = f"'{name}' is a {va.fact.kind} after one branch and a {vb.fact.kind} after the other"
-                    self.problems.add(message, stmt.span, "give it the same kind in both, for example with as.matrix(...) or as.scalar(...)")
+                    self.problems.add(
+                        message, stmt.span, "give it the same kind in both, for example with as.matrix(...) or as.scalar(...)"
+                    )
                 merged[name] = Variable(None, va.fact.join(vb.fact), va.maybe_unset or vb.maybe_unset)
         self.scope.vars = merged
 
@@ -387,4 +395,3 @@ class Lowerer:
             builder.flush()
         finally:
             builder.nodes, builder.certain, builder.varying = saved
-

@@ -20,7 +20,24 @@ from dmlite.rewrite.driver import count_uses
 
 # Operators that may give CSR even when every operand is dense.
 _MAY_BE_SPARSE = frozenset(
-    "rand table table_dims diag read readMM eval matrix lower.tri upper.tri removeEmpty replace as.matrix outer index leftindex".split()
+    [
+        "rand",
+        "table",
+        "table_dims",
+        "diag",
+        "read",
+        "readMM",
+        "eval",
+        "matrix",
+        "lower.tri",
+        "upper.tri",
+        "removeEmpty",
+        "replace",
+        "as.matrix",
+        "outer",
+        "index",
+        "leftindex",
+    ]
 )
 DENSE_FILL = 1 << 27  # filled matrices up to this many cells are dense arrays, zeros too
 RECYCLE_CELLS = 1 << 15  # from here on fresh memory costs page faults, so old buffers of loop variables are used again
@@ -160,4 +177,30 @@ class Planner:
 
 
 # Operators whose dense result is always newly allocated by its own step.
-FRESH = frozenset("add sub mul div neg exp log sqrt abs tanh sigmoid_op sprop one_minus square min2 max2 matmul gt lt ge le eq ne".split())
+FRESH = frozenset(
+    [
+        "add",
+        "sub",
+        "mul",
+        "div",
+        "neg",
+        "exp",
+        "log",
+        "sqrt",
+        "abs",
+        "tanh",
+        "sigmoid_op",
+        "sprop",
+        "one_minus",
+        "square",
+        "min2",
+        "max2",
+        "matmul",
+        "gt",
+        "lt",
+        "ge",
+        "le",
+        "eq",
+        "ne",
+    ]
+)

@@ -41,7 +41,11 @@ def _bind(function: ast.Function, args: tuple[Any, ...]) -> list[Any]:
     for i, value in enumerate(args):
         name = names[i] if names else function.params[i].name if i < len(function.params) else None
         if name not in {p.name for p in function.params}:
-            raise DMLRuntimeError(f"eval: {function.name} takes {len(function.params)} arguments, found {len(args)}" if name is None else f"eval: {function.name} has no parameter '{name}'")
+            raise DMLRuntimeError(
+                f"eval: {function.name} takes {len(function.params)} arguments, found {len(args)}"
+                if name is None
+                else f"eval: {function.name} has no parameter '{name}'"
+            )
         given[name] = value
     out = []
     for param in function.params:

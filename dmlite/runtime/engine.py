@@ -86,6 +86,8 @@ class Engine:
         try:
             with np.errstate(all="ignore"), settings(**vars(self.config)):
                 result = function(*args)
+        except BrokenPipeError:
+            raise  # nobody reads the output any more, which is no fault of the script
         except Exception as error:
             if self.config.traceback:
                 raise
@@ -179,7 +181,14 @@ class Engine:
 
     def _namespace(self, code: Code, plan: Any) -> dict[str, Any]:
         namespace: dict[str, Any] = {n: getattr(np, n.removeprefix("np_")) for n in NUMPY_NAMES}
-        namespace |= {"nan": float("nan"), "inf": float("inf"), "refcount": refcount, "param_refs": PARAM_REFS, "local_refs": LOCAL_REFS, "ndarray": np.ndarray}
+        namespace |= {
+            "nan": float("nan"),
+            "inf": float("inf"),
+            "refcount": refcount,
+            "param_refs": PARAM_REFS,
+            "local_refs": LOCAL_REFS,
+            "ndarray": np.ndarray,
+        }
         for kernel in code.kernels:
             python_name = kernel.replace(".", "__")
             namespace[python_name] = self._effects.get(python_name) or self._kernel(kernel)
@@ -213,4 +222,6 @@ def fact_of(value: Any, known: Fact, *, known_value: bool) -> Fact:
         return known
     if known_value:
         return constant(value)
-    return scalar(known.vtype if known.is_scalar and known.vtype else vtype if known.kind != "scalar" or known.vtype is None else known.vtype)
+    return scalar(
+        known.vtype if known.is_scalar and known.vtype else vtype if known.kind != "scalar" or known.vtype is None else known.vtype
+    )

@@ -26,7 +26,11 @@ class Traces:
             return DMLRuntimeError(f"out of memory in {what}", span, "use smaller or sparse matrices")
         if isinstance(error, RecursionError):
             return DMLRuntimeError("functions call each other too deeply", span, "is there a case that ends the recursion?")
-        return DMLRuntimeError(f"{what} failed: {error}" if str(error) else f"{what} failed ({type(error).__name__})", span, "DMLITE_TRACEBACK=full shows the Python frames")
+        return DMLRuntimeError(
+            f"{what} failed: {error}" if str(error) else f"{what} failed ({type(error).__name__})",
+            span,
+            "DMLITE_TRACEBACK=full shows the Python frames",
+        )
 
     def _place(self, tb: TracebackType | None) -> tuple[str, Span | None]:
         what, span = "the script", None

@@ -18,7 +18,7 @@ _SIZE_OPERANDS: Final = {
     "rand": (0, 1),
     "seq": (0, 1, 2),
 }
-_SCALAR_OPS: Final = frozenset("add sub mul div neg intdiv mod min2 max2 cast_to floor ceil round".split())
+_SCALAR_OPS: Final = frozenset(["add", "sub", "mul", "div", "neg", "intdiv", "mod", "min2", "max2", "cast_to", "floor", "ceil", "round"])
 
 
 class Signature:

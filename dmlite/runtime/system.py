@@ -23,10 +23,25 @@ class _Unset:
 
 
 UNSET = _Unset()
-_READ_NAMES = (
-    "data_type value_type rows cols nnz format sep header fill default naStrings indSep schema dataset rows_in_block cols_in_block".split()
-)
-_WRITE_NAMES = "format sep header sparse description indSep dataset rows_in_block cols_in_block".split()
+_READ_NAMES = [
+    "data_type",
+    "value_type",
+    "rows",
+    "cols",
+    "nnz",
+    "format",
+    "sep",
+    "header",
+    "fill",
+    "default",
+    "naStrings",
+    "indSep",
+    "schema",
+    "dataset",
+    "rows_in_block",
+    "cols_in_block",
+]
+_WRITE_NAMES = ["format", "sep", "header", "sparse", "description", "indSep", "dataset", "rows_in_block", "cols_in_block"]
 
 
 # ---------------------------------------------------------------- control flow
@@ -61,7 +76,9 @@ def _bound(value: Any) -> int:
 
 
 def unset(name: str) -> None:
-    raise DMLRuntimeError(f"variable '{name}' has no value here: the path that was taken does not assign it", hint="assign it before the if or the loop")
+    raise DMLRuntimeError(
+        f"variable '{name}' has no value here: the path that was taken does not assign it", hint="assign it before the if or the loop"
+    )
 
 
 def no_result(name: str, function: str) -> None:
@@ -71,7 +88,9 @@ def no_result(name: str, function: str) -> None:
 def out_of_range(low: int, high: int, shape: tuple[int, int], axis: int) -> None:
     what = ("row", "column")[axis]
     found = f"{low}" if low == high else f"{low}:{high}"
-    raise DMLRuntimeError(f"{what} index {found} is outside of a {shape[0]}x{shape[1]} matrix", hint="indices run from 1 to the size, the lower bound first")
+    raise DMLRuntimeError(
+        f"{what} index {found} is outside of a {shape[0]}x{shape[1]} matrix", hint="indices run from 1 to the size, the lower bound first"
+    )
 
 
 def describe(value: Any) -> str:

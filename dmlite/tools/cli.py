@@ -1,301 +1,337 @@
 """The command line: `dmlite run FILE`, `explain`, `check`, `fmt`, `demo`, `doctor`; also the spellings of SystemDS.
 
-Exit status: 0 fine, 1 an error in the script, 2 an error in the command. Results go to stdout, everything else to stderr.
+Exit status: 0 fine, 1 an error in a script, 2 an error in the command. Results go to stdout, everything else to stderr.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from dmlite.config import config, settings
 from dmlite.errors import DMLError, did_you_mean
+from dmlite.tools.options import Options, UsageError, parse_options
 
-USAGE: Final = """\
-usage: dmlite run FILE [-nvargs K=V ...] [-args A ...] [--explain hops|plan|runtime] [--stats [N]] [--seed S]
-       dmlite explain FILE [--level hops|plan|runtime] [-nvargs K=V ...]
-       dmlite check FILE... [--inputs X,y]  report every problem; --inputs names variables bound from Python
-       dmlite fmt [--check] FILE...  rewrite scripts in the canonical form
-       dmlite demo [--out FOLDER] [--quick]  learn a healthy bearing, hear a broken one
-       dmlite doctor                 what is installed, what is missing and why
-FILE may be given with -f, a script text with -s; options may have one dash or two.
-"""
+if TYPE_CHECKING:
+    from dmlite.flow import Unit
+
+INTERRUPTED: Final = 130
+BROKEN_PIPE: Final = 141
 
 
-class UsageError(Exception):
-    """The command itself is wrong; the message says how."""
+@dataclass(frozen=True)
+class Command:
+    """One command: what it does, the options it takes, and its help."""
 
-
-@dataclass
-class Options:
-    """What the command line asked for."""
-
-    files: list[str] = field(default_factory=list)
-    text: str | None = None
-    dollar: dict[str, Any] = field(default_factory=dict)
-    explain: str | None = None
-    stats: int | None = None
-    seed: int | None = None
-    flags: set[str] = field(default_factory=set)
-    out: str | None = None
-    inputs: list[str] = field(default_factory=list)
+    action: Callable[[Options], int]
+    options: frozenset[str]
+    usage: str
+    summary: str
+    details: str = ""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit status."""
-    argv = list(sys.argv[1:] if argv is None else argv)
-    command, rest = (argv[0], argv[1:]) if argv and argv[0] in COMMANDS else ("run", argv)
-    if not argv or argv[0] in ("-h", "--help", "-help", "help"):
-        sys.stdout.write(USAGE)
-        return 0 if argv else 2
-    if argv[0] in ("--version", "-version"):
-        from dmlite import __version__
-
-        sys.stdout.write(f"dmlite {__version__}\n")
-        return 0
+    _prepare_streams()
     try:
-        return COMMANDS[command](parse_options(rest))
+        status = _guarded(list(sys.argv[1:] if argv is None else argv))
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        _discard_stdout()
+        return BROKEN_PIPE
+    except KeyboardInterrupt:
+        sys.stderr.write("dmlite: interrupted\n")
+        return INTERRUPTED
+    except OSError as error:
+        _discard_stdout()
+        sys.stderr.write(f"dmlite: cannot write the output: {error.strerror or error}\n")
+        return 1
+
+
+def _prepare_streams() -> None:
+    """A closed stream swallows what is written; a character that an encoding lacks is escaped."""
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _guarded(argv: list[str]) -> int:
+    """Every error as a message and a status."""
+    try:
+        return _dispatch(argv)
     except UsageError as error:
-        sys.stderr.write(f"dmlite: {error}\n{USAGE}")
+        sys.stderr.write(f"dmlite: {error}\n")
         return 2
     except DMLError as error:
+        if config().traceback:
+            raise
         sys.stdout.flush()
         sys.stderr.write(f"{error}\n")
         return 1
     except BrokenPipeError:
-        sys.stderr.close()
+        raise
+    except Exception as error:
+        if config().traceback:
+            raise
+        sys.stdout.flush()
+        what = str(error).split("\n")[0] or "no details"
+        sys.stderr.write(f"dmlite: internal error: {type(error).__name__}: {what}\n  hint: DMLITE_TRACEBACK=full shows where\n")
         return 1
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted\n")
-        return 1
 
 
-# ---------------------------------------------------------------- options
-def parse_options(args: list[str]) -> Options:
-    """Options and files; every option may be written with one dash or two. Raises UsageError."""
-    options = Options()
-    rest = list(args)
-    while rest:
-        word = rest.pop(0)
-        name = word.lstrip("-")
-        if not word.startswith("-") or not name:
-            options.files.append(word)
-        elif name in _HANDLERS:
-            _HANDLERS[name](options, rest)
-        elif name in ("quick", "check", "verbose"):
-            options.flags.add(name)
-        else:
-            near = did_you_mean(name, [*_HANDLERS, "quick", "check"])
-            raise UsageError(f"unknown option {word}" + (f"; {near}" if near else ""))
-    return options
+def _discard_stdout() -> None:
+    """Nobody reads any more: what is still buffered must not raise again when Python exits."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
-def _value(rest: list[str], option: str) -> str:
-    if not rest:
-        raise UsageError(f"{option} needs a value")
-    return rest.pop(0)
+def _dispatch(argv: list[str]) -> int:
+    if not argv:
+        sys.stderr.write(overview())
+        return 2
+    word = argv[0]
+    if word in ("-h", "--help", "-help", "help"):
+        sys.stdout.write(overview())
+        return 0
+    if word in ("--version", "-version", "-V"):
+        from dmlite import __version__
+
+        sys.stdout.write(f"dmlite {__version__}\n")
+        return 0
+    name, rest = (word, argv[1:]) if word in COMMANDS else ("run", argv)
+    if name != word and not word.startswith("-") and not word.endswith(".dml") and not Path(word).is_file():
+        near = did_you_mean(word, COMMANDS)
+        raise UsageError(f"'{word}' is neither a command nor a script" + (f"; {near}" if near else "") + "; see dmlite --help")
+    command = COMMANDS[name]
+    options = parse_options(rest, command.options)
+    if options.help:
+        sys.stdout.write(f"usage: dmlite {command.usage}\n\n{command.summary}.\n{command.details}")
+        return 0
+    if options.ignored:
+        sys.stderr.write(f"dmlite: {', '.join(options.ignored)} has no effect\n")
+    with settings(traceback=True) if options.debug else settings():
+        return command.action(options)
 
 
-def _take(rest: list[str]) -> list[str]:
-    """The words up to the next option; a negative number is a word."""
-    words = []
-    while rest and not (rest[0].startswith("-") and rest[0].lstrip("-") in _HANDLERS):
-        words.append(rest.pop(0))
-    return words
+def overview() -> str:
+    """The help of `dmlite --help`."""
+    lines = ["usage: dmlite COMMAND ...", "       dmlite FILE.dml [options of run]", ""]
+    lines += [f"  {command.usage.split()[0]:<9}{command.summary[0].lower()}{command.summary[1:]}" for command in COMMANDS.values()]
+    return "\n".join([*lines, "", "dmlite COMMAND --help tells more. Options may have one dash or two.", ""])
 
 
-def _named(options: Options, rest: list[str]) -> None:
-    for word in _take(rest):
-        name, equals, value = word.partition("=")
-        if not equals or not name:
-            raise UsageError(f"-nvargs takes NAME=VALUE, found '{word}'")
-        options.dollar[name] = dollar_value(value)
+# ---------------------------------------------------------------- scripts
+def _one_script(options: Options) -> tuple[str, str, Path | None]:
+    """Text, name and folder of the script to work on."""
+    if options.text is not None:
+        if options.files:
+            raise UsageError(f"give a script text or a file, not both (found {options.files[0]})")
+        return options.text, "<script>", None
+    if len(options.files) != 1:
+        raise UsageError("give one script file" if not options.files else f"one script at a time, found {' '.join(options.files)}")
+    name = options.files[0]
+    return read_script(name), "<stdin>" if name == "-" else name, None if name == "-" else Path(name).parent
 
 
-def _positional(options: Options, rest: list[str]) -> None:
-    for number, word in enumerate(_take(rest), start=1):
-        options.dollar[str(number)] = dollar_value(word)
+def read_script(name: str) -> str:
+    """The text of a script file, `-` for stdin. Raises DMLError when it cannot be read."""
+    path = Path(name)
+    try:
+        data = sys.stdin.buffer.read() if name == "-" else path.read_bytes()
+        return data.decode("utf-8-sig")
+    except FileNotFoundError:
+        near = did_you_mean(path.name, (p.name for p in path.parent.glob("*.dml"))) if path.parent.is_dir() else None
+        raise DMLError(f"no such script: {name}", hint=near) from None
+    except UnicodeDecodeError as error:
+        raise DMLError(f"{name} is not a text file in UTF-8 (byte {error.start})") from None
+    except OSError as error:
+        raise DMLError(f"cannot read {name}: {error.strerror}") from None
 
 
-def dollar_value(text: str) -> bool | int | float | str:
-    """A `$` argument: TRUE or FALSE, a whole number, a number, else a string (surrounding quotes dropped)."""
-    if text in ("TRUE", "FALSE"):
-        return text == "TRUE"
-    for convert in (int, float):
-        try:
-            return convert(text) if "_" not in text else text
-        except ValueError:
-            continue
-    return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" else text
+def _many(options: Options, what: str) -> list[str]:
+    if not options.files:
+        raise UsageError(f"give the script files to {what}")
+    return options.files
 
 
-def _explain(options: Options, rest: list[str]) -> None:
-    levels = ("hops", "plan", "runtime")
-    options.explain = rest.pop(0) if rest and rest[0] in levels else "runtime"
+def _draft(options: Options, text: str, name: str, base: Path | None) -> Unit:
+    """A program that is compiled but not run: parameters that are not given count as unknown, and so do `--inputs`."""
+    from dmlite.flow import Unit
+    from dmlite.hop.facts import UNKNOWN
 
-
-def _level(options: Options, rest: list[str]) -> None:
-    level = _value(rest, "--level")
-    if level not in ("hops", "plan", "runtime"):
-        raise UsageError(f"--level is hops, plan or runtime, not '{level}'")
-    options.explain = level
-
-
-def _stats(options: Options, rest: list[str]) -> None:
-    options.stats = int(rest.pop(0)) if rest and rest[0].isdigit() else 10
-
-
-def _seed(options: Options, rest: list[str]) -> None:
-    text = _value(rest, "--seed")
-    if not text.lstrip("-").isdigit():
-        raise UsageError(f"--seed takes a whole number, not '{text}'")
-    options.seed = int(text)
-
-
-def _exec(options: Options, rest: list[str]) -> None:
-    """`-exec singlenode` and the like: accepted, since placement is decided by cost."""
-    _value(rest, "-exec")
-
-
-_HANDLERS: Final[dict[str, Callable[[Options, list[str]], None]]] = {
-    "f": lambda o, rest: o.files.append(_value(rest, "-f")),
-    "s": lambda o, rest: setattr(o, "text", _value(rest, "-s")),
-    "nvargs": _named,
-    "args": _positional,
-    "explain": _explain,
-    "level": _level,
-    "stats": _stats,
-    "seed": _seed,
-    "exec": _exec,
-    "inputs": lambda o, rest: o.inputs.extend(n for n in _value(rest, "--inputs").split(",") if n),
-    "out": lambda o, rest: setattr(o, "out", _value(rest, "--out")),
-}
+    outputs = None if options.inputs else []
+    return Unit(text, name, dict.fromkeys(options.inputs, UNKNOWN), options.dollar, outputs, base, config(), open_dollar=True)
 
 
 # ---------------------------------------------------------------- commands
-def _script(options: Options) -> Any:
-    from dmlite.api import Script
-
-    if options.text is not None:
-        script = Script(options.text)
-    else:
-        if len(options.files) != 1:
-            raise UsageError("give one script file" if not options.files else f"one script at a time, found {len(options.files)}")
-        path = Path(options.files[0])
-        script = Script(read_script(path), str(path), path.parent)
-    return script.input(**{f"${name}": value for name, value in options.dollar.items()}).output()
-
-
-def read_script(path: Path) -> str:
-    """The text of a script file. Raises DMLError when it cannot be read."""
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        near = did_you_mean(path.name, (p.name for p in path.parent.glob("*.dml"))) if path.parent.is_dir() else None
-        raise DMLError(f"no such script: {path}", hint=near) from None
-    except UnicodeDecodeError as error:
-        raise DMLError(f"{path} is not a text file in UTF-8 (byte {error.start})") from None
-    except OSError as error:
-        raise DMLError(f"cannot read {path}: {error.strerror}") from None
-
-
 def run(options: Options) -> int:
+    from dmlite.flow import Unit, compile
     from dmlite.runtime.stats import Stats
 
-    script = _script(options)
+    text, name, base = _one_script(options)
     if options.seed is not None:
         from dmlite.backends.local.random import set_global_seed
 
         set_global_seed(options.seed)
     stats = Stats() if options.stats is not None else None
-    unit = script.compile(stats)
+    engine: Any = compile(Unit(text, name, {}, options.dollar, [], base, config(), stats)).engine
     if options.explain is not None:
         from dmlite.explain.text import explain
 
-        sys.stderr.write(explain(unit.engine, options.explain))
+        sys.stderr.write(explain(engine, options.explain))
     try:
-        unit.engine.run({})
+        engine.run({})
     finally:
-        sys.stdout.flush()
         if stats is not None:
             from dmlite.tools.statistics import print_statistics
 
+            sys.stdout.flush()
             print_statistics(stats, options.stats or 10)
     return 0
 
 
 def explain_(options: Options) -> int:
     from dmlite.explain.text import explain
+    from dmlite.flow import compile
 
-    sys.stdout.write(explain(_script(options).compile().engine, options.explain or "hops"))
+    engine: Any = compile(_draft(options, *_one_script(options))).engine
+    sys.stdout.write(explain(engine, options.explain or "hops"))
     return 0
 
 
 def check(options: Options) -> int:
     """Every problem of every file; warnings do not fail."""
-    from dmlite.flow import Unit, compile
-    from dmlite.hop.facts import UNKNOWN
+    from dmlite.flow import compile
 
-    if not options.files:
-        raise UsageError("give the script files to check")
-    failed = 0
-    for name in options.files:
-        path = Path(name)
+    errors = warnings = 0
+    for name in _many(options, "check"):
         try:
-            text = read_script(path)
-            inputs = dict.fromkeys(options.inputs, UNKNOWN)
-            unit = Unit(text, str(path), inputs, options.dollar, base=path.parent, open_dollar=True)
+            unit = _draft(options, read_script(name), name, Path(name).parent)
             compile(unit, until="hops")
+            warnings += len(unit.warnings)
             for warning in unit.warnings:
                 sys.stderr.write(f"{str(warning).replace(': error: ', ': warning: ', 1)}\n")
         except DMLError as error:
-            failed += len(error.problems)
+            errors += len(error.problems)
             sys.stderr.write(f"{error}\n")
-    return 1 if failed else 0
+    counts = [f"{n} {what}{'s' * (n > 1)}" for n, what in ((errors, "error"), (warnings, "warning")) if n]
+    sys.stderr.write(f"{len(options.files)} file{'s' * (len(options.files) > 1)} checked: {', '.join(counts) or 'no problems'}\n")
+    return 1 if errors else 0
 
 
 def fmt(options: Options) -> int:
-    """Canonical form in place; with --check only tell which files would change."""
+    """Canonical form in place; with --check only tell which files would change; `-` formats stdin to stdout."""
     from dmlite.lang.parser import parse
     from dmlite.lang.printer import to_dml
 
-    if not options.files:
-        raise UsageError("give the script files to format")
-    changed = []
-    for name in options.files:
-        text = read_script(Path(name))
-        new = to_dml(parse(text, name))
-        if new != text:
-            changed.append(name)
-            if "check" not in options.flags:
-                from dmlite.runtime.io.files import create_text, replacing
+    changed = failed = 0
+    for name in _many(options, "format"):
+        try:
+            text = read_script(name)
+            script = parse(text, name)
+            new = to_dml(script)
+            if parse(new, name) != script:
+                raise DMLError(f"{name}: the canonical form would not be the same program; the file is left as it is")
+        except DMLError as error:
+            sys.stderr.write(f"{error}\n")
+            failed += 1
+            continue
+        changed += new != text
+        if name == "-":
+            sys.stdout.write(new)
+        elif new != text:
+            sys.stderr.write(f"{'would reformat' if options.check else 'reformatted'} {name}\n")
+            if not options.check:
+                _replace(name, new)
+    return 1 if failed or (changed and options.check) else 0
 
-                with replacing(name) as (temporary,), create_text(temporary) as file:
-                    file.write(new)
-    sys.stderr.write("".join(f"{'would reformat' if 'check' in options.flags else 'reformatted'} {n}\n" for n in changed))
-    return 1 if changed and "check" in options.flags else 0
+
+def _replace(name: str, text: str) -> None:
+    """Write the new text at once or not at all, with the permissions of the old one."""
+    import shutil
+
+    from dmlite.runtime.io.files import create_text, replacing, reporting
+
+    with reporting(name), replacing(name) as (temporary,):
+        with create_text(temporary) as file:
+            file.write(text)
+        shutil.copymode(name, temporary)
 
 
 def demo(options: Options) -> int:
     from dmlite.tools.demo import run_demo
 
-    return run_demo(Path(options.out or "dmlite-demo"), quick="quick" in options.flags)
+    if options.files:
+        raise UsageError(f"demo takes no files, found {options.files[0]}")
+    return run_demo(Path(options.out or "dmlite-demo"), quick=options.quick)
 
 
 def doctor(options: Options) -> int:
-    from dmlite.tools.doctor import report
+    from dmlite.tools.doctor import show
 
-    sys.stdout.write(report())
+    show(sys.stdout)
     return 0
 
 
-COMMANDS: Final[dict[str, Callable[[Options], int]]] = {
-    "run": run,
-    "explain": explain_,
-    "check": check,
-    "fmt": fmt,
-    "demo": demo,
-    "doctor": doctor,
+# ---------------------------------------------------------------- the table
+_SCRIPT: Final = {"f", "s", "nvargs", "args", "debug"}
+_PARAMETERS: Final = """
+  -nvargs NAME=VALUE ...  values of $NAME: TRUE or FALSE, a number, or a string
+  -args VALUE ...         values of $1, $2, ...
+"""
+
+COMMANDS: Final[dict[str, Command]] = {
+    "run": Command(
+        run,
+        frozenset(_SCRIPT | {"explain", "stats", "seed", "exec", "gpu", "config"}),
+        "run FILE [-nvargs NAME=VALUE ...] [-args VALUE ...] [--explain LEVEL] [--stats [N]] [--seed S]",
+        "Run a script",
+        f"""{_PARAMETERS}  --explain [LEVEL]       first show the program: hops, plan or runtime
+  --stats [N]             in the end show the N (10) heaviest operators
+  --seed S                seed of every rand and sample that names none
+  -f FILE, -s TEXT        the script, in a file or as text; FILE may be - for stdin
+  -exec MODE              accepted for SystemDS
+  --debug                 show Python frames with errors
+""",
+    ),
+    "explain": Command(
+        explain_,
+        frozenset(_SCRIPT | {"level", "inputs", "explain"}),
+        "explain FILE [--level hops|plan|runtime] [--inputs X,y] [-nvargs NAME=VALUE ...]",
+        "Show what a script is compiled to",
+        f"""{_PARAMETERS}  --level LEVEL           hops (operators and shapes), plan (after rewriting, with kernels) or runtime (generated Python)
+  --inputs X,y            variables that a Python program binds
+""",
+    ),
+    "check": Command(
+        check,
+        frozenset({"inputs", "nvargs", "args", "debug"}),
+        "check FILE ... [--inputs X,y] [-nvargs NAME=VALUE ...]",
+        "Report every problem of scripts without running them",
+        f"{_PARAMETERS}  --inputs X,y            variables that a Python program binds\n",
+    ),
+    "fmt": Command(
+        fmt,
+        frozenset({"check", "debug"}),
+        "fmt [--check] FILE ...",
+        "Rewrite scripts in the canonical form",
+        "\n  --check                 change nothing, tell which files would change; status 1 when there are any\n",
+    ),
+    "demo": Command(
+        demo,
+        frozenset({"out", "quick", "debug"}),
+        "demo [--out FOLDER] [--quick]",
+        "Learn how a healthy bearing sounds, then hear a broken one",
+        "\n  --out FOLDER            where the report and the data go (dmlite-demo)\n  --quick                 fewer iterations\n",
+    ),
+    "doctor": Command(doctor, frozenset({"debug"}), "doctor", "Show what is installed here, what is missing, and what for"),
 }

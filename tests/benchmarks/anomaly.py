@@ -77,7 +77,9 @@ def compare(name: str, ours: Callable[[], object], peer: Callable[[], object], r
     mine, theirs = zip(*times, strict=True)
     ratios = [a / b for a, b in times]
     spread = lambda t: f"{statistics.median(t):.3f} s ({min(t):.3f}-{max(t):.3f})"  # noqa: E731
-    print(f"{name}: dmlite {spread(mine)}, NumPy {spread(theirs)}, ratio {statistics.median(ratios):.3f} ({min(ratios):.3f}-{max(ratios):.3f})")
+    print(
+        f"{name}: dmlite {spread(mine)}, NumPy {spread(theirs)}, ratio {statistics.median(ratios):.3f} ({min(ratios):.3f}-{max(ratios):.3f})"
+    )
 
 
 def lstm(iterations: int, rounds: int) -> None:

@@ -11,7 +11,7 @@ from scipy.sparse import csr_array, random_array
 from dmlite import MLContext, dml, settings
 from dmlite.hop.facts import matrix, scalar
 from dmlite.hop.infer import FactTable
-from dmlite.hop.node import LITERAL, HOLE, Hop, live_in, make, postorder
+from dmlite.hop.node import HOLE, LITERAL, Hop, live_in, make, postorder
 from dmlite.hop.ops import BY_NAME
 from dmlite.hop.program import Block, Root
 from dmlite.rewrite.driver import rewrite

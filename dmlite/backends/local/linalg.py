@@ -190,7 +190,8 @@ def einsum(equation: str, *operands: Matrix) -> np.ndarray | float:
     terms = inputs.split(",")
     if len(terms) != len(operands):
         raise DMLRuntimeError(f"einsum '{equation}' takes {len(terms)} matrices, found {len(operands)}")
-    arrays, sizes = [], {}
+    arrays: list[np.ndarray] = []
+    sizes: dict[str, int] = {}
     for term, operand in zip(terms, operands, strict=True):
         if len(term) == 1 and 1 not in operand.shape:
             raise DMLRuntimeError(f"einsum '{equation}': '{term}' needs a vector, found {_shape(operand)}")

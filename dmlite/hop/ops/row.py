@@ -157,8 +157,14 @@ def cellwise(*facts: Fact) -> Size:
         sizes = [(f.rows, f.cols)[axis] for f in matrices]
         wide = {s for s in sizes if s not in (None, 1)}
         if len(wide) > 1:
-            a, b = matrices[0], next(f for f in matrices[1:] if (f.rows, f.cols)[axis] not in (1, (matrices[0].rows, matrices[0].cols)[axis]))
-            raise ShapeError(f"shapes {a.shape_text()} and {b.shape_text()} do not fit cell by cell", "both need the same shape, or one must be a scalar or a vector along one side")
+            a, b = (
+                matrices[0],
+                next(f for f in matrices[1:] if (f.rows, f.cols)[axis] not in (1, (matrices[0].rows, matrices[0].cols)[axis])),
+            )
+            raise ShapeError(
+                f"shapes {a.shape_text()} and {b.shape_text()} do not fit cell by cell",
+                "both need the same shape, or one must be a scalar or a vector along one side",
+            )
         size = wide.pop() if wide else (None if None in sizes else 1)
         rows, cols = (size, cols) if axis == 0 else (rows, size)
     shapes = [(f.rows, f.cols) for f in matrices]

@@ -35,5 +35,13 @@ RULES: Final = (
     Rule("col_mins_of_row", "colMins(X)", "X", "a row is its own column minima", where=_row, shapes="X=1x4"),
     Rule("transpose_of_cell", "t(X)", "X", "a single cell is its own transpose", where=lambda m: _row(m) and _column(m), shapes="X=1x1"),
     Rule("reverse_of_row", "rev(X)", "X", "there is nothing to reverse in one row", where=_row, shapes="X=1x4"),
-    Rule("diagonal_product", "diag(V) %*% X", "X * V", "rows are scaled without building the diagonal matrix", values="ignores-nan", where=_square_column, shapes="V=5x1"),
+    Rule(
+        "diagonal_product",
+        "diag(V) %*% X",
+        "X * V",
+        "rows are scaled without building the diagonal matrix",
+        values="ignores-nan",
+        where=_square_column,
+        shapes="V=5x1",
+    ),
 )

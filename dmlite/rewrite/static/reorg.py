@@ -19,7 +19,14 @@ RULES: Final = (
     Rule("sum_of_col_sums", "sum(colSums(X))", "sum(X)", "one pass, no vector", values="reassociates"),
     Rule("max_of_row_maxs", "max(rowMaxs(X))", "max(X)", "one pass, no vector"),
     Rule("min_of_row_mins", "min(rowMins(X))", "min(X)", "one pass, no vector"),
-    Rule("sum_of_squares", "sum(square(X))", "sumsq(X)", "one pass, no matrix of squares", values="reassociates", where=lambda m: m.inner_only()),
+    Rule(
+        "sum_of_squares",
+        "sum(square(X))",
+        "sumsq(X)",
+        "one pass, no matrix of squares",
+        values="reassociates",
+        where=lambda m: m.inner_only(),
+    ),
     Rule("trace_of_transpose", "trace(t(X))", "trace(X)", "the diagonal stays where it is", shapes="X=4x4"),
     Rule("bind_transposed", "t(cbind(t(A), t(B)))", "rbind(A, B)", "one copy instead of four", where=lambda m: m.inner_only()),
 )
