@@ -100,10 +100,10 @@ def _places(path: str, folder: Path | None, working: Path) -> list[Path]:
         places.insert(0, folder / plain)
     parts = PurePath(os.path.normpath(plain)).parts
     if parts[:1] == ("scripts",):
-        places.append(_library("scripts").joinpath(*parts[1:]))
+        places.append(library("scripts").joinpath(*parts[1:]))
         parts = parts[1:]
     if parts[:1] == ("nn",):
-        places.append(_library("nn").joinpath(*parts[1:]))
+        places.append(library("nn").joinpath(*parts[1:]))
     return list(dict.fromkeys(places))
 
 
@@ -112,7 +112,7 @@ def _resolve(path: str, folder: Path | None, working: Path) -> Path | None:
 
 
 @cache
-def _library(name: str) -> Path:
+def library(name: str) -> Path:
     """A folder of the installed library: inside the package in a wheel, beside it in a checkout."""
     package = Path(__file__).parents[1]
     bundled = package / "_bundled" / name
