@@ -12,7 +12,7 @@ from dmlite.errors import DMLRuntimeError, did_you_mean
 
 @dataclass(frozen=True)
 class Distribution:
-    """Parameter names, P(X <= x), P(X > x) and the quantile; each function gets `scipy.special`, the point, then the parameters."""
+    """Parameter names, P(X <= x), P(X > x) and the quantile; each function gets the point, then the parameters."""
 
     parameters: tuple[str, ...]
     lower: Callable[..., float]
@@ -20,37 +20,39 @@ class Distribution:
     quantile: Callable[..., float]
 
 
+_SQRT_HALF: Final = math.sqrt(0.5)
+
 DISTRIBUTIONS: Final[dict[str, Distribution]] = {
     "normal": Distribution(
         ("mean", "sd"),
-        lambda sp, x, mean, sd: sp.ndtr((x - mean) / sd),
-        lambda sp, x, mean, sd: sp.ndtr((mean - x) / sd),
-        lambda sp, p, mean, sd: mean + sd * sp.ndtri(p),
+        lambda x, mean, sd: 0.5 * math.erfc((mean - x) / sd * _SQRT_HALF),
+        lambda x, mean, sd: 0.5 * math.erfc((x - mean) / sd * _SQRT_HALF),
+        lambda p, mean, sd: mean + sd * _special().ndtri(p),
     ),
     "t": Distribution(
         ("df",),
-        lambda sp, x, df: sp.stdtr(df, x),
-        lambda sp, x, df: sp.stdtr(df, -x),
+        lambda x, df: _special().stdtr(df, x),
+        lambda x, df: _special().stdtr(df, -x),
         # SciPy loses the sign of the infinite ends.
-        lambda sp, p, df: math.copysign(sp.stdtrit(df, p), p - 0.5),
+        lambda p, df: math.copysign(_special().stdtrit(df, p), p - 0.5),
     ),
     "f": Distribution(
         ("df1", "df2"),
-        lambda sp, x, df1, df2: sp.fdtr(df1, df2, max(x, 0.0)),
-        lambda sp, x, df1, df2: sp.fdtrc(df1, df2, max(x, 0.0)),
-        lambda sp, p, df1, df2: sp.fdtri(df1, df2, p),
+        lambda x, df1, df2: _special().fdtr(df1, df2, max(x, 0.0)),
+        lambda x, df1, df2: _special().fdtrc(df1, df2, max(x, 0.0)),
+        lambda p, df1, df2: _special().fdtri(df1, df2, p),
     ),
     "chisq": Distribution(
         ("df",),
-        lambda sp, x, df: sp.chdtr(df, max(x, 0.0)),
-        lambda sp, x, df: sp.chdtrc(df, max(x, 0.0)),
-        lambda sp, p, df: 2.0 * sp.gammaincinv(df / 2.0, p),
+        lambda x, df: _special().chdtr(df, max(x, 0.0)),
+        lambda x, df: _special().chdtrc(df, max(x, 0.0)),
+        lambda p, df: 2.0 * _special().gammaincinv(df / 2.0, p),
     ),
     "exp": Distribution(
         ("rate",),
-        lambda sp, x, rate: -math.expm1(-rate * max(x, 0.0)),
-        lambda sp, x, rate: math.exp(-rate * max(x, 0.0)),
-        lambda sp, p, rate: sp.xlog1py(-1.0 / rate, -p),
+        lambda x, rate: -math.expm1(-rate * max(x, 0.0)),
+        lambda x, rate: math.exp(-rate * max(x, 0.0)),
+        lambda p, rate: -math.log1p(-p) / rate if p < 1 else math.inf,
     ),
 }
 
@@ -119,14 +121,14 @@ def qexp(target: float, rate: float) -> float:
 
 def _probability(dist: str, x: float, lower_tail: bool, **given: float | None) -> float:
     distribution, values = _parameters(dist, given)
-    return float((distribution.lower if lower_tail else distribution.upper)(_special(), float(x), *values))
+    return float((distribution.lower if lower_tail else distribution.upper)(float(x), *values))
 
 
 def _quantile(dist: str, p: float, **given: float | None) -> float:
     distribution, values = _parameters(dist, given)
     if not 0 <= p <= 1:
         raise DMLRuntimeError(f"a probability must lie between 0 and 1, found {p}")
-    return float(distribution.quantile(_special(), float(p), *values))
+    return float(distribution.quantile(float(p), *values))
 
 
 def _parameters(dist: str, given: dict[str, float | None]) -> tuple[Distribution, list[float]]:
