@@ -58,7 +58,8 @@ class Builder:
         return n.While(cond, body, span=span)
 
     def for_(self, span: Span, var: Token, bounds: tuple[Any, ...], *rest: Any, parallel: bool = False) -> n.For:
-        return n.For(var.text, *bounds, rest[-1], parallel, rest[:-1], span=span)
+        start, stop, step, seq = bounds
+        return n.For(var.text, start, stop, step, seq, rest[-1], parallel, rest[:-1], span=span)
 
     def parfor(self, span: Span, *parts: Any) -> n.For:
         return self.for_(span, *parts, parallel=True)

@@ -20,6 +20,11 @@ PAIRS = {"(": ")", "[": "]", "{": "}"}
 OPERATORS = frozenset({"OR", "AND", "RELATION", "SIGN", "TIMES", "MODULO", "MATMUL", "POWER"})
 VALUES = frozenset({"NAME", "QUALIFIED", "INTEGER", "DOUBLE", "STRING", "BOOLEAN", "DOLLAR", "LPAR"})
 STATEMENTS = frozenset({"IF", "FOR", "PARFOR", "WHILE", "SOURCE", "SETWD", "_MULTI"})
+GROUPS: tuple[tuple[str, frozenset[str], frozenset[str]], ...] = (  # named together, with what goes without saying then
+    ("a statement", STATEMENTS, frozenset({"NAME", "QUALIFIED"})),
+    ("a value", VALUES, frozenset({"SIGN", "NOT", "_LIST", "FUNCTION", "EXTERNALFUNCTION", "IFDEF"})),
+    ("an operator", OPERATORS, frozenset()),
+)
 WORDS = {  # how the remaining terminals are called in "expected ..."
     "NAME": "a name",
     "QUALIFIED": "a name",
@@ -29,6 +34,12 @@ WORDS = {  # how the remaining terminals are called in "expected ..."
     "_INDEX": "'['",
     "_LIST": "'['",
     ACCEPT: "the end of the text",
+}
+CASTS = {
+    **dict.fromkeys(("int", "integer"), "as.integer(x)"),
+    "double": "as.double(x)",
+    "boolean": "as.logical(x)",
+    "string": '"" + x',
 }
 
 
@@ -105,9 +116,8 @@ def _stray(scene: Scene) -> Problem | None:
     token, previous = scene.found, scene.previous
     if previous and previous.kind == "STRING" and previous.span.line != previous.span.end_line and token.kind != ACCEPT:
         start = replace(previous.span, end_line=previous.span.line, end_col=previous.span.col + 1)
-        return Problem(
-            "this string goes on over several lines, up to " + _place(previous.span, end=True), start, "is its closing quote missing?"
-        )
+        message = f"this string goes on over several lines, up to line {previous.span.end_line}"
+        return Problem(message, start, "is its closing quote missing?")
     match token.kind:
         case "OPEN_STRING":
             return Problem("this string is never closed", token.span, f"add the closing {token.text}")
@@ -145,9 +155,8 @@ def _balance(scene: Scene) -> Problem | None:
         if opener is None:
             return Problem(f"this '{token.text}' closes nothing", token.span, f"remove it, or add the '{wanted}' it belongs to")
         if opener.text != wanted:
-            return Problem(
-                f"expected '{PAIRS[opener.text]}' to close the '{opener.text}' of {_place(opener.span)}, found '{token.text}'", token.span
-            )
+            message = f"expected '{PAIRS[opener.text]}' to close the '{opener.text}' of {_place(opener.span)}, found '{token.text}'"
+            return Problem(message, token.span)
     if token.kind == ACCEPT and opener:
         return Problem(f"this '{opener.text}' is never closed", opener.span, f"add the missing '{PAIRS[opener.text]}'")
     if token.kind == "FUNCTION" and opener and opener.text == "{" and scene.previous and scene.previous.text in ("=", "<-"):
@@ -160,29 +169,23 @@ def _indexed_value(scene: Scene) -> Problem | None:
     """`t(A)[1, 1]`: what looks like an index of a value was read as the start of `[a, b] = f()`."""
     for at in range(scene.at, max(scene.begin - 1, 0), -1):
         token, previous = scene.tokens[at], scene.tokens[at - 1]
-        if token.kind == "_MULTI" and previous.kind != "NAME" and previous.span.end_line == token.span.line:
-            if previous.text in (")", "]") or previous.kind == "STRING":
-                return Problem("only a variable can be indexed", token.span, "give the value a name first, then index the name")
-            return None
         if token.kind == "_MULTI":
-            return None
+            indexed = previous.kind in ("RPAR", "RSQB", "STRING") and previous.span.end_line == token.span.line
+            hint = "give the value a name first, then index the name"
+            return Problem("only a variable can be indexed", token.span, hint) if indexed else None
     return None
 
 
 def _uncalled(scene: Scene) -> Problem | None:
     """A name that had to be called: `ns::f` always, any name after `[a, b] =`."""
-    if scene.accepted == {"LPAR"} and scene.previous and scene.previous.kind == "QUALIFIED":
-        return Problem(
-            f"'{scene.previous.text}' names a function, which must be called",
-            scene.previous.span,
-            "files import functions only, not variables",
-        )
-    last = scene.tokens[max(0, scene.at - 2) : scene.at]
-    after_list = scene.accepted == {"LPAR"} and last[0].text in ("=", "<-")
-    if after_list or scene.accepted == {"NAME", "QUALIFIED"}:
-        return Problem(
-            "only a function call gives several values", (last if after_list else [scene.found])[-1].span, "write [a, b] = f(...)"
-        )
+    name = scene.previous if scene.accepted == {"LPAR"} else None
+    if name and name.kind == "QUALIFIED":
+        hint = "files import functions only, not variables"
+        return Problem(f"'{name.text}' names a function, which must be called", name.span, hint)
+    if name and scene.tokens[scene.at - 2].text in ("=", "<-"):
+        return Problem("only a function call gives several values", name.span, "write [a, b] = f(...)")
+    if scene.accepted == {"NAME", "QUALIFIED"}:
+        return Problem("only a function call gives several values", scene.found.span, "write [a, b] = f(...)")
     return None
 
 
@@ -206,20 +209,13 @@ def _reserved(scene: Scene) -> Problem | None:
     token = scene.found
     if "NAME" not in scene.accepted or not (token.kind == "VALUE_TYPE" or token.text in tables().words):
         return None
-    following = scene.tokens[scene.at + 1].text if token.kind != ACCEPT else ""
-    if following not in ("=", "<-", "+=", "(", "[", ",", ")", "in") and not _is_operator(scene, scene.at + 1):
+    following = scene.tokens[scene.at + 1]
+    if following.kind not in OPERATORS and following.text not in ("=", "<-", "+=", "(", "[", ",", ")", "in"):
         return None
-    if following == "(" and token.kind == "VALUE_TYPE":
-        casts = {"int": "integer", "integer": "integer", "boolean": "logical", "double": "double"}
-        cast = casts.get(token.text.lower())
-        return Problem(
-            f"'{token.text}' is a type, not a function", token.span, f"to convert, write as.{cast}(x)" if cast else 'write "" + x'
-        )
+    if following.text == "(" and token.kind == "VALUE_TYPE":
+        cast = CASTS.get(token.text.lower())
+        return Problem(f"'{token.text}' is a type, not a function", token.span, f"to convert, write {cast}" if cast else None)
     return Problem(f"'{token.text}' is a reserved word and cannot be a name", token.span, f"call it {token.text}_ or something else")
-
-
-def _is_operator(scene: Scene, at: int) -> bool:
-    return at < len(scene.tokens) and scene.tokens[at].kind in OPERATORS
 
 
 def _open_bracket(scene: Scene) -> Problem | None:
@@ -228,14 +224,12 @@ def _open_bracket(scene: Scene) -> Problem | None:
     if opener is None or opener.text == "{" or scene.previous is None:
         return None
     closer = PAIRS[opener.text]
-    where = _place(opener.span)
     if ("RPAR" if closer == ")" else "RSQB") not in scene.accepted:
         return None
     if token.span.line == scene.previous.span.end_line and token.kind in VALUES and "COMMA" in scene.accepted:
         return Problem(f"expected ',' or '{closer}' before {_describe(token)}", token.span, "is a comma or an operator missing?")
-    return Problem(
-        f"expected '{closer}' to close the '{opener.text}' of {where}, found {_describe(token)}", token.span, f"add the missing '{closer}'"
-    )
+    message = f"expected '{closer}' to close the '{opener.text}' of {_place(opener.span)}, found {_describe(token)}"
+    return Problem(message, token.span, f"add the missing '{closer}'")
 
 
 def _plain(scene: Scene) -> Problem:
@@ -245,7 +239,7 @@ def _plain(scene: Scene) -> Problem:
     expected = _list(_expected(scene.accepted))
     hint = None
     if token.kind in VALUES and scene.accepted >= OPERATORS:
-        hint = "is an operator or a comma missing?" if scene.opener and scene.opener.text != "{" else "is an operator missing before it?"
+        hint = "is an operator missing before it?"
     elif scene.at == scene.begin or (scene.at == scene.begin + 1 and scene.previous and scene.previous.kind == "NAME"):
         hint = "a statement is an assignment, a call, if, while, for or parfor"
     return Problem(f"expected {expected}, found {_describe(token)}", span, hint)
@@ -253,15 +247,11 @@ def _plain(scene: Scene) -> Problem:
 
 def _expected(accepted: frozenset[str]) -> Iterator[str]:
     """The accepted kinds in a few words, most telling first."""
-    rest = accepted - {"SEMICOLON", "EXTERNALFUNCTION"}
-    if rest >= VALUES:
-        rest -= {"FUNCTION", "IFDEF"}
-    for name, group in (("a statement", STATEMENTS), ("a value", VALUES), ("an operator", OPERATORS)):
+    rest = set(accepted) - {"SEMICOLON"}
+    for words, group, implied in GROUPS:
         if group <= rest:
-            yield name
-            rest -= group | ({"NAME", "QUALIFIED"} if name == "a statement" else {"SIGN", "NOT", "_LIST"} if name == "a value" else set())
-    if "RBRACE" in rest and ACCEPT in rest:
-        rest.discard(ACCEPT)
+            yield words
+            rest -= group | implied
     yield from sorted({WORDS.get(kind) or f"'{_spelling(kind)}'" for kind in rest})
 
 
@@ -287,5 +277,5 @@ def _describe(token: Token) -> str:
     return f"'{token.text}'"
 
 
-def _place(span: Span, end: bool = False) -> str:
-    return f"line {span.end_line if end else span.line}"
+def _place(span: Span) -> str:
+    return f"line {span.line}"

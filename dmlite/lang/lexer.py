@@ -50,7 +50,7 @@ def tokenize(source: Source) -> tuple[list[Token], list[Comment]]:
     comments: list[Comment] = []
     line, line_start = 1, 0
     for match in pattern.finditer(text):
-        kind, start, stop = match.lastgroup, match.start(), match.end()
+        kind, start, stop = match.lastgroup or "", match.start(), match.end()
         first_line, first_col = line, start - line_start + 1
         if kind in ("BLANK", "STRING", "COMMENT") and (breaks := text.count("\n", start, stop)):
             line += breaks

@@ -3,6 +3,7 @@
 Spans take no part in equality, so that printing and parsing again gives an equal tree.
 """
 
+# ruff: noqa: RUF009  (every class needs a field object of its own)
 from __future__ import annotations
 
 from dataclasses import dataclass, field

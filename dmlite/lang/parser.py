@@ -49,13 +49,12 @@ class _Automaton:
     def run(self) -> nodes.Script | None:
         """The script, or None when there were syntax errors (they are in `problems`)."""
         actions, states, tokens, renames = self.actions, self.states, self.tokens, self.renames
-        at = 0
-        while True:
+        at: int | None = 0
+        while at is not None:
             kind = tokens[at].kind
             action = actions[states[-1]].get(kind)
             if action is None:
-                if (at := self._fail(at)) is None:
-                    return None
+                at = self._fail(at)
             elif action < 0 and (lhs := renames[~action]):
                 states[-1] = actions[states[-2]][lhs]  # from one level of precedence to the next
             elif action < 0:
@@ -68,6 +67,7 @@ class _Automaton:
                 self.firsts.append(at)
                 self.lasts.append(at)
                 at += 1
+        return None
 
     def _reduce(self, rule: Rule, method: Any, at: int) -> None:
         """Replace the topmost `rule.size` values by what the rule makes of them."""

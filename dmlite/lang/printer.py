@@ -241,26 +241,14 @@ class _Printer:
     # ---------------------------------------------------------------- simple statements and functions
     def simple(self, item: n.Stmt) -> None:
         """On one line; a call that is too long or has comments between its arguments gets a line for each."""
-        match item:
-            case n.Import(path, alias):
-                return self.line(f"source({_literal(path)}) as {alias}")
-            case n.SetWd(path):
-                return self.line(f"setwd({_literal(path)})")
-            case n.IfDef(target, param, default):
-                left, value = _expression(target) + " = ", f"ifdef(${param}, {_expression(default)})"
-            case n.MultiAssign(targets, call):
-                left, value = f"[{', '.join(map(_expression, targets))}] = ", call
-            case n.CallStmt(call):
-                left, value = "", call
-            case n.Assign(target, value, accumulate):
-                left = _expression(target) + (" += " if accumulate else " = ")
+        left, value = _sides(item)
         if isinstance(value, n.Call) and value.args:
             end = self.layout.closing(start(value.span), "LPAR") if self.layout else END
             self.line(self.items(left + _call_text(value), [(arg, _argument_text(arg)) for arg in value.args], end) + ")")
-            return None
+            return
         if self.layout:
             self.comments((item.span.end_line, item.span.end_col), inside=True)
-        return self.line(left + (value if isinstance(value, str) else _expression(value)))
+        self.line(left + (value if isinstance(value, str) else _expression(value)))
 
     def function(self, item: n.Function) -> None:
         layout = self.layout
@@ -295,6 +283,24 @@ class _Printer:
         self.comments(end)
         self.depth -= 1
         return ""
+
+
+def _sides(item: n.Stmt) -> tuple[str, str | n.Expr]:
+    """A simple statement as the text up to its value, and the value."""
+    match item:
+        case n.Import(path, alias):
+            return "", f"source({_literal(path)}) as {alias}"
+        case n.SetWd(path):
+            return "", f"setwd({_literal(path)})"
+        case n.IfDef(target, param, default):
+            return f"{_expression(target)} = ", f"ifdef(${param}, {_expression(default)})"
+        case n.MultiAssign(targets, call):
+            return f"[{', '.join(map(_expression, targets))}] = ", call
+        case n.CallStmt(call):
+            return "", call
+        case n.Assign(target, value, accumulate):
+            return f"{_expression(target)} {'+=' if accumulate else '='} ", value
+    raise TypeError(f"not a simple statement: {item!r}")
 
 
 def _parameter(param: n.Param) -> str:

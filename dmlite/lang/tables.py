@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -84,7 +85,7 @@ def _from_json(data: dict[str, Any]) -> Tables:
         patterns=tuple((name, pattern) for name, pattern in data["patterns"]),
         words=data["words"],
         actions=tuple(data["actions"]),
-        rules=tuple(Rule(*head, tuple((at, spliced) for at, spliced in keep)) for *head, keep in data["rules"]),
+        rules=tuple(Rule(lhs, size, action, passes, tuple(map(tuple, keep))) for lhs, size, action, passes, keep in data["rules"]),
         start=data["start"],
         end=data["end"],
     )
@@ -153,7 +154,7 @@ def _rule(rule: Any, hollow: set[str]) -> list[Any]:
     return [origin, len(rule.expansion), action, passes, keep]
 
 
-def _terminals(terminals: list[Any]) -> tuple[dict[str, str], list[tuple[str, str]]]:
+def _terminals(terminals: Iterable[Any]) -> tuple[dict[str, str], list[tuple[str, str]]]:
     """Reserved words apart from the patterns; patterns in the order in which they are to be tried."""
     ordered = sorted(terminals, key=lambda t: (-t.priority, -t.pattern.max_width, -len(t.pattern.value), t.name))
     words = {t.pattern.value: t.name for t in ordered if t.pattern.type == "str" and t.pattern.value.isidentifier()}

@@ -14,6 +14,7 @@ from sexpr import expression, show, statements
 
 from dmlite.errors import DMLSyntaxError
 from dmlite.lang import nodes, tables
+from dmlite.lang.lexer import DOTTED_NAMES
 from dmlite.lang.parser import parse
 
 PUBLISHED = Path(__file__).parents[3] / "shared" / "published"
@@ -206,6 +207,11 @@ def test_statements(text, expected):
     assert statements(text) == [expected]
 
 
+@pytest.mark.parametrize("name", DOTTED_NAMES)
+def test_dotted_names_are_plain_names(name):
+    assert expression(f"{name}({name}={name})") == f"{name}({name}={name})"
+
+
 def test_literal_types():
     (one, two, three) = (item.value for item in parse("a = 1 b = 1.0 c = TRUE").body)
     assert [type(one.value), type(two.value), type(three.value)] == [int, float, bool]
@@ -315,7 +321,7 @@ def test_long_and_deep_expressions():
 
 
 def test_a_thousand_lines_take_less_than_a_quarter_of_a_second():
-    block = "smpz2 = sigmoid::backward(delta2, z2)\n# step\nW1 = W1 - 0.1 * t(X[1:k,]) %*% dW1\nif (iter %% 100 == 0)\n  print(iter + \": \" + loss)\n"
+    block = 'smpz2 = sigmoid::backward(delta2, z2)\n# step\nW1 = W1 - 0.1 * t(X[1:k,]) %*% dW1\nif (iter %% 100 == 0)\n  print(iter + ": " + loss)\n'
     text = block * 200
     parse(block)
     seconds = []
