@@ -129,11 +129,13 @@ class _Automaton:
 
     def _resume(self, at: int, begin: int) -> int | None:
         """Drop the broken statement, with its braces, up to a token from which another one can be read."""
+        if self._defines(begin) and self._unwind(begin):
+            return begin  # a definition inside a block: most likely the block was never closed
         margin = self.tokens[begin].span.col
         parentheses = braces = 0
         for position in range(begin, len(self.tokens) - 1):
             kind = self.tokens[position].kind
-            if position >= max(at, begin + 1) and not braces and self._may_resume(position, margin, parentheses) and self._unwind(kind):
+            if position >= max(at, begin + 1) and not braces and self._may_resume(position, margin, parentheses) and self._unwind(position):
                 return position
             parentheses += (kind == "LPAR") - (kind == "RPAR")
             if position >= at:
@@ -148,13 +150,22 @@ class _Automaton:
         fresh_line = previous.span.end_line < token.span.line and token.span.col <= margin
         if not fresh_line and (previous.kind not in ("SEMICOLON", "RBRACE") or parentheses > 0):
             return False
-        return token.kind in STATEMENT_WORDS or (token.kind == "NAME" and self.tokens[at + 1].text in AFTER_FIRST_NAME)
+        following = self.tokens[at + 1].text
+        return token.kind in STATEMENT_WORDS or (
+            token.kind == "NAME" and following in AFTER_FIRST_NAME and not (following == "[" and parentheses > 0)
+        )
 
-    def _unwind(self, kind: str) -> bool:
-        """Drop what was read since the innermost place where a statement list can go on with `kind`."""
+    def _defines(self, at: int) -> bool:
+        """Whether `name = function` stands here."""
+        return [token.kind for token in self.tokens[at : at + 3 : 2]] == ["NAME", "FUNCTION"]
+
+    def _unwind(self, at: int) -> bool:
+        """Drop what was read since the innermost place where the token at `at` can begin or end something; False if there is none."""
+        wanted = "function" if self._defines(at) else "statement"
         for height in reversed(range(len(self.states))):
             row = self.actions[self.states[height]]
-            if "statement" in row and kind in row:
+            if wanted in row and self.tokens[at].kind in row:
+                dropped = height < len(self.values)
                 del self.states[height + 1 :], self.values[height:], self.firsts[height:], self.lasts[height:]
-                return True
+                return dropped or wanted == "statement"
         return False

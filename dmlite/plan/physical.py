@@ -146,7 +146,7 @@ class Planner:
         if not fact.is_matrix or hop.op == PICK:
             return False
         if hop.op in ("index", "leftindex"):
-            return self.dense[hop.args[0]] if hop.args[0] in self.dense else False
+            return self.dense.get(hop.args[0], False)
         if hop.op == "fill":
             return isinstance(hop.args[0].value, (int, float)) and fact.cells is not None and fact.cells <= DENSE_FILL
         if hop.op in _MAY_BE_SPARSE:
@@ -166,9 +166,9 @@ class Planner:
         for i, arg in enumerate(hop.args):
             same_shape = (self.facts[arg].rows, self.facts[arg].cols) == (fact.rows, fact.cols)
             once = left[arg] == hop.args.count(arg) and holders[self.buffer[arg]] == left[arg]
-            if same_shape and once and self.dense.get(arg, False) and self.buffer[arg] is arg:
-                if arg.op in FRESH or (arg.op == LIVE_IN and self._is_overwritten(arg.value)):
-                    return i
+            own = arg.op in FRESH or (arg.op == LIVE_IN and self._is_overwritten(arg.value))
+            if same_shape and once and own and self.dense.get(arg, False) and self.buffer[arg] is arg:
+                return i
         return None
 
     def _is_overwritten(self, variable: str) -> bool:

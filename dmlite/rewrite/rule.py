@@ -57,7 +57,8 @@ class Rule:
     any node of that kind; the same hole twice stands for the same node. Internal operators are written by their table name.
     where: a guard on what is known; None always holds.
     why: the reason, one line, as shown by explain.
-    values: exact (bit for bit, up to the sign of zero) | reassociates (rounding may differ) | ignores-nan (differs where NaN or Inf meet a zero).
+    values: exact (bit for bit, up to the sign of zero) | reassociates (rounding may differ) | ignores-nan (differs where
+        NaN or Inf meet a zero).
     shapes: for the generic test, the shape of each hole as "X=3x4"; holes not named are 5x4.
     """
 

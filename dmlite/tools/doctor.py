@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final, TextIO
 
 from dmlite.lang.modules import library
+from dmlite.lang.tables import cache_folder
 from dmlite.memory import human, total_bytes
 from dmlite.tools.terminal import show_table
 
@@ -98,17 +99,14 @@ def _missing(name: str, extra: str) -> str:
 def folders() -> list[list[str]]:
     """The package, the DML library, and what is kept between runs."""
     package = Path(__file__).parents[1]
-    found = [("package", package), ("nn library", library("nn")), ("scripts", library("scripts"))]
-    cache = os.environ.get("NUMBA_CACHE_DIR")
-    if cache:
-        found.append(("kernel cache", Path(cache)))
+    found = [("package", package), ("nn library", library("nn")), ("scripts", library("scripts")), ("cache", cache_folder())]
     return [[what, _size(path), str(path)] for what, path in found]
 
 
 def _size(path: Path) -> str:
     """Bytes of all files below a folder."""
     if not path.is_dir():
-        return "missing"
+        return "none"
     total = 0
     for folder, _, names in os.walk(path):
         for name in names:

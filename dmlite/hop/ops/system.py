@@ -7,8 +7,9 @@ from typing import Final
 from dmlite.hop.ops.row import Op
 
 _READ = (
-    "filename: T, data_type: T = ?, value_type: T = ?, rows: D = ?, cols: D = ?, nnz: D = ?, format: T = ?, sep: T = ?, header: B = ?, "
-    "fill: B = ?, default: D = ?, naStrings: A = ?, indSep: T = ?, schema: A = ?, dataset: T = ?, rows_in_block: D = ?, cols_in_block: D = ?"
+    "filename: T, data_type: T = ?, value_type: T = ?, rows: D = ?, cols: D = ?, nnz: D = ?, format: T = ?, sep: T = ?, "
+    "header: B = ?, fill: B = ?, default: D = ?, naStrings: A = ?, indSep: T = ?, schema: A = ?, dataset: T = ?, "
+    "rows_in_block: D = ?, cols_in_block: D = ?"
 )
 _WRITE = (
     "data: A, filename: T, format: T = ?, sep: T = ?, header: B = ?, sparse: B = ?, description: T = ?, indSep: T = ?, dataset: T = ?, "
