@@ -34,7 +34,8 @@ class Firing:
 def _by_root(rules: tuple[Rule, ...]) -> dict[str, list[Rule]]:
     index: dict[str, list[Rule]] = defaultdict(list)
     for rule in rules:
-        index[rule.pattern.op].append(rule)
+        for op in dict.fromkeys(p.op for p in rule.patterns):
+            index[op].append(rule)
     return index
 
 

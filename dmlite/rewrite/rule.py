@@ -55,6 +55,8 @@ class Rule:
 
     before, after: DML expressions. Upper-case names are matrix holes, lower-case names scalar holes, which stand for
     any node of that kind; the same hole twice stands for the same node. Internal operators are written by their table name.
+    `before` may be several spellings of the same thing. An `after` that must be computed is a function of the match that
+    gives the node, or None to decline; `example` then says in DML what it gives for the first spelling.
     where: a guard on what is known; None always holds.
     why: the reason, one line, as shown by explain.
     values: exact (bit for bit, up to the sign of zero) | reassociates (rounding may differ) | ignores-nan (differs where
@@ -63,27 +65,34 @@ class Rule:
     """
 
     name: str
-    before: str
-    after: str
+    before: str | tuple[str, ...]
+    after: str | Callable[[Match], Hop | None]
     why: str
     values: Values = "exact"
     where: Callable[[Match], bool] | None = None
     shapes: str = ""
+    example: str = ""
 
     @cached_property
-    def pattern(self) -> Hop:
-        return parse_pattern(self.before)
+    def patterns(self) -> tuple[Hop, ...]:
+        spellings = (self.before,) if isinstance(self.before, str) else self.before
+        return tuple(map(parse_pattern, spellings))
 
     @cached_property
     def replacement(self) -> Hop:
-        return parse_pattern(self.after)
+        return parse_pattern(self.after if isinstance(self.after, str) else self.example)
 
     def apply(self, root: Hop, facts: FactTable, uses: Mapping[Hop, int]) -> Hop | None:
         """The node that replaces `root`, or None when the rule does not apply."""
-        for bound in Holes(facts).matches(self.pattern, root):
-            match = Match(root, bound, facts, uses)
-            if self.where is None or self.where(match):
-                return instantiate(self.replacement, bound)
+        for pattern in self.patterns:
+            if pattern.op != root.op:
+                continue
+            for bound in Holes(facts).matches(pattern, root):
+                match = Match(root, bound, facts, uses)
+                if self.where is None or self.where(match):
+                    new = self.after(match) if callable(self.after) else instantiate(self.replacement, bound)
+                    if new is not None:
+                        return new
         return None
 
 

@@ -23,7 +23,7 @@ DEFAULT_SHAPE = (5, 4)
 
 
 def holes(rule: Rule) -> list[str]:
-    return sorted({h.value for h in postorder([rule.pattern]) if h.op == HOLE})
+    return sorted({h.value for h in postorder([rule.patterns[0]]) if h.op == HOLE})
 
 
 def shape_of(rule: Rule, hole: str) -> tuple[int, int]:
@@ -42,7 +42,7 @@ def block_of(rule: Rule, pattern: Hop) -> Block:
 
 @RULES
 def test_fires_on_its_own_pattern_and_keeps_kind_and_shape(rule):
-    block = block_of(rule, rule.pattern)
+    block = block_of(rule, rule.patterns[0])
     facts = FactTable(block.facts_in)
     roots, firings = rewrite(block, facts, [rule])
     assert rule.name in [f.rule for f in firings]
@@ -52,7 +52,7 @@ def test_fires_on_its_own_pattern_and_keeps_kind_and_shape(rule):
 
 @RULES
 def test_comes_to_an_end_with_all_rules(rule):
-    block = block_of(rule, rule.pattern)
+    block = block_of(rule, rule.patterns[0])
     with settings(verify=True):
         roots, firings = rewrite(block, FactTable(block.facts_in), ALL)
     assert len(firings) < 20
@@ -109,7 +109,7 @@ def test_both_sides_are_equal(rule, kind):
         pytest.skip("the rule is tagged as differing where NaN or Inf meet a zero")
     bound = inputs(rule, kind)
     with np.errstate(all="ignore"):
-        before, after = as_array(value(rule.pattern, bound)), as_array(value(rule.replacement, bound))
+        before, after = as_array(value(rule.patterns[0], bound)), as_array(value(rule.replacement, bound))
     assert before.shape == after.shape
     exact = rule.values == "exact"
     np.testing.assert_allclose(after, before, rtol=0 if exact else 1e-12, atol=0 if exact else 1e-12, equal_nan=True)
@@ -120,7 +120,7 @@ def test_where_the_guard_fails_it_does_not_fire(rule):
     """With nothing known of shapes, or with the inside of the pattern needed elsewhere, a guarded rule stays away."""
     if rule.where is None:
         pytest.skip("the rule has no guard")
-    block = block_of(rule, rule.pattern)
+    block = block_of(rule, rule.patterns[0])
     inner = [Root(f"s{i}", a) for i, a in enumerate(block.roots[0].hop.args) if a.args]
     unknown = {n: matrix() if f.is_matrix else f for n, f in block.facts_in.items()}
     guarded = Block([*block.roots, *inner], unknown, {})
@@ -134,7 +134,7 @@ def test_names_are_unique():
 
 
 def test_a_rule_can_be_switched_off_by_name():
-    block = block_of(ALL[0], ALL[0].pattern)
+    block = block_of(ALL[0], ALL[0].patterns[0])
     with settings(disabled_rules=frozenset({ALL[0].name})):
         _, firings = rewrite(block, FactTable(block.facts_in), ALL)
     assert ALL[0].name not in [f.rule for f in firings]
