@@ -129,7 +129,7 @@ class _Automaton:
 
     def _resume(self, at: int, begin: int) -> int | None:
         """Drop the broken statement, with its braces, up to a token from which another one can be read."""
-        if self._defines(begin) and self._unwind(begin):
+        if at == begin + 2 and self._defines(begin) and self._unwind(begin):
             return begin  # a definition inside a block: most likely the block was never closed
         margin = self.tokens[begin].span.col
         parentheses = braces = 0
@@ -150,14 +150,15 @@ class _Automaton:
         fresh_line = previous.span.end_line < token.span.line and token.span.col <= margin
         if not fresh_line and (previous.kind not in ("SEMICOLON", "RBRACE") or parentheses > 0):
             return False
-        following = self.tokens[at + 1].text
-        return token.kind in STATEMENT_WORDS or (
-            token.kind == "NAME" and following in AFTER_FIRST_NAME and not (following == "[" and parentheses > 0)
-        )
+        if token.kind == "NAME":
+            following = self.tokens[at + 1].text
+            return following in AFTER_FIRST_NAME and not (following == "[" and parentheses > 0)
+        return token.kind in STATEMENT_WORDS
 
     def _defines(self, at: int) -> bool:
         """Whether `name = function` stands here."""
-        return [token.kind for token in self.tokens[at : at + 3 : 2]] == ["NAME", "FUNCTION"]
+        name, assign, function = (*self.tokens[at : at + 3], self.tokens[-1], self.tokens[-1])[:3]
+        return name.kind == "NAME" and assign.text in ("=", "<-") and function.kind == "FUNCTION"
 
     def _unwind(self, at: int) -> bool:
         """Drop what was read since the innermost place where the token at `at` can begin or end something; False if there is none."""
@@ -165,7 +166,6 @@ class _Automaton:
         for height in reversed(range(len(self.states))):
             row = self.actions[self.states[height]]
             if wanted in row and self.tokens[at].kind in row:
-                dropped = height < len(self.values)
                 del self.states[height + 1 :], self.values[height:], self.firsts[height:], self.lasts[height:]
-                return dropped or wanted == "statement"
+                return True
         return False

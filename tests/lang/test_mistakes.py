@@ -171,6 +171,9 @@ SEVERAL = [
     ("if (a) {\n  x = )\n}\n", [2]),
     ("if (a {\n  x = 1\n}\nelse {\n y = 2\n}\nz = = 1", [1, 7]),
     ("x = 99999999999999999999\ny = '\\q' z = a ** b", [1, 2, 2]),
+    (F + "{\n  if (x > 1) {\n    y = x\n}\n" + F + "{ y = 1 }\n" + F + "{ y = 2 }\nz = = 3\n", [5, 7]),
+    ("f = = function(\n  matrix[double] X,\n  double b) {\n  y = 1\n}\nz = 2 ** 3", [1, 6]),
+    ("-3\n" + F + "{ y = 1 2 }\nz = = 3", [1, 2, 3]),
     ("x = = 1\n" * 50, list(range(1, 21))),
 ]
 
