@@ -118,10 +118,7 @@ class Lowerer:
         self.statements(function.body)
         for result in function.returns:
             if result.name in self.scope.vars and not self.scope.vars[result.name].maybe_unset:
-                hop = self.builder.read(self.scope, result.name)
-                self.builder.bind(
-                    self.scope, result.name, self.calls.convert(result, hop, result.span, f"result '{result.name}' of {function.name}")
-                )
+                self.builder.bind(self.scope, result.name, self.calls.result(result, function))
         self.builder.flush()
         variables = [self.scope.vars.get(r.name) for r in function.returns]
         facts_out = [
@@ -323,7 +320,7 @@ class Lowerer:
     def _parallel(self, stmt: ast.For, before: dict[str, Variable], names: set[str], workers: str | None) -> Parallel:
         found = parfor_results(stmt, set(before))
         results = [n for n in found.results if before[n].fact.kind != "scalar"]  # scalars keep the value they had before
-        accumulators = found.accumulators
+        accumulators = [n for n in found.accumulators if before[n].fact.kind != "scalar"]
         merged = {*results, *accumulators}
         q = self.scope.qualified
         restored = tuple(q(n) for n in sorted(names & set(before) - merged - {stmt.var}))

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from functools import reduce
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 
-from dmlite.backends.local.storage import is_matrix
+from dmlite.backends.local.elementwise import add
+from dmlite.backends.local.storage import choose, dense, is_matrix
+from dmlite.errors import DMLRuntimeError
 from dmlite.values import DMLList
 
 Body: TypeAlias = Callable[..., tuple[Any, ...]]
+MAX_WORKERS: Final = 256
 
 
 def parfor(body: Body, indices: range, values: tuple[Any, ...], results: int, accumulators: int, workers: Any = None) -> tuple[Any, ...]:
@@ -19,28 +23,47 @@ def parfor(body: Body, indices: range, values: tuple[Any, ...], results: int, ac
 
     Results take the cells that differ from their value before the loop; accumulators add up what each iteration added.
     """
-    count = max(1, min(len(indices), int(workers) if workers else os.cpu_count() or 1))
-    if count == 1:
-        return _run(body, list(indices), values, results + accumulators)
-    from concurrent.futures import ThreadPoolExecutor
-
-    parts = [list(indices[k::count]) for k in range(count)]
-    with ThreadPoolExecutor(count) as pool:
-        futures = [pool.submit(_guarded, body, part, values, results + accumulators) for part in parts]
-        done = [f.result() for f in futures]
-    merged = []
-    for k in range(results + accumulators):
-        merge = _merge_changes if k < results else _merge_sums
-        merged.append(merge(values[k], [d[k] for d in done]))
+    kept = results + accumulators
+    done = _all_parts(body, indices, values, results, kept, min(len(indices), _workers(workers)))
+    merged = list(values[:kept])
+    for k in range(kept):
+        after = [d[k] for d in done]
+        if is_matrix(values[k]) or isinstance(values[k], DMLList):  # scalars keep the value they had before
+            merged[k] = after[0] if len(after) == 1 else _merge_changes(values[k], after) if k < results else reduce(add, after)
     return tuple(merged)
 
 
-def _guarded(body: Body, part: list[int], values: tuple[Any, ...], kept: int) -> tuple[Any, ...]:
+def _all_parts(body: Body, indices: range, values: tuple[Any, ...], results: int, kept: int, count: int) -> list[tuple[Any, ...]]:
+    """What each worker made of the values. All but the first start their sums at zero."""
+    if count <= 1:
+        return [_run(body, indices, values, kept)]
+    from concurrent.futures import ThreadPoolExecutor
+
+    others = (*values[:results], *map(_zero, values[results:kept]), *values[kept:])
+    with ThreadPoolExecutor(count) as pool:
+        futures = [pool.submit(_guarded, body, indices[k::count], others if k else values, kept) for k in range(count)]
+        return [f.result() for f in futures]
+
+
+def _workers(wanted: Any) -> int:
+    """The number of threads; the `par` option only steers, so what makes no sense as a number is left aside."""
+    cores = os.cpu_count() or 1
+    return int(min(wanted, MAX_WORKERS)) if isinstance(wanted, (int, float)) and wanted >= 1 else cores
+
+
+def _zero(value: Any) -> Any:
+    """A matrix of zeros of the same shape and storage; anything else as it is."""
+    if isinstance(value, np.ndarray):
+        return np.zeros(value.shape)
+    return value.__class__(value.shape) if is_matrix(value) else value
+
+
+def _guarded(body: Body, part: range, values: tuple[Any, ...], kept: int) -> tuple[Any, ...]:
     with np.errstate(all="ignore"):  # thread-local in NumPy
         return _run(body, part, values, kept)
 
 
-def _run(body: Body, part: list[int], values: tuple[Any, ...], kept: int) -> tuple[Any, ...]:
+def _run(body: Body, part: range, values: tuple[Any, ...], kept: int) -> tuple[Any, ...]:
     """The iterations of one worker on its own copies. The body takes them out of the list, so that nothing else refers to them."""
     return body(part, [tuple(_own_copy(v) for v in values[:kept]) + values[kept:]])
 
@@ -51,17 +74,24 @@ def _own_copy(value: Any) -> Any:
 
 def _merge_changes(before: Any, after: Sequence[Any]) -> Any:
     """The value before the loop with the cells (or list elements) that some worker changed."""
+    size = _size(before)
+    for new in after:
+        if _size(new) != size:
+            raise DMLRuntimeError(f"parfor: a result of {size} became one of {_size(new)} in an iteration", hint="only its cells may change")
     if isinstance(before, DMLList):
         return _merge_lists(before, after)
-    if not is_matrix(before):
-        return before
-    dense = [a if isinstance(a, np.ndarray) else a.toarray() for a in after]
-    old = before if isinstance(before, np.ndarray) else before.toarray()
+    old = dense(before)
     out = old.copy()
-    for new in dense:
+    for new in map(dense, after):
         changed = ~((new == old) | (np.isnan(new) & np.isnan(old)))
         out[changed] = new[changed]
-    return out
+    return out if isinstance(before, np.ndarray) else choose(out)
+
+
+def _size(value: Any) -> str:
+    if isinstance(value, DMLList):
+        return f"{len(value)} elements"
+    return f"{value.shape[0]}x{value.shape[1]}" if is_matrix(value) else "a scalar"
 
 
 def _merge_lists(before: DMLList, after: Sequence[DMLList]) -> DMLList:
@@ -71,10 +101,3 @@ def _merge_lists(before: DMLList, after: Sequence[DMLList]) -> DMLList:
             if a is not b:
                 items[i] = a
     return DMLList(tuple(items), before.names)
-
-
-def _merge_sums(before: Any, after: Sequence[Any]) -> Any:
-    total = before
-    for new in after:
-        total = total + (new - before)
-    return total
