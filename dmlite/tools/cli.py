@@ -308,7 +308,7 @@ COMMANDS: Final[dict[str, Command]] = {
         frozenset(_SCRIPT | {"level", "inputs", "explain"}),
         "explain FILE [--level hops|plan|runtime] [--inputs X,y] [-nvargs NAME=VALUE ...]",
         "Show what a script is compiled to",
-        f"""{_PARAMETERS}  --level LEVEL           hops (operators and shapes), plan (after rewriting, with kernels) or runtime (generated Python)
+        f"""{_PARAMETERS}  --level LEVEL           hops (operators, shapes), plan (rewritten, with kernels) or runtime (generated Python)
   --inputs X,y            variables that a Python program binds
 """,
     ),

@@ -6,16 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 
 from dmlite.text import scalar_text
 from dmlite.tools.charts import Axis, Line, Mark, axis_of, legend, line_chart, number
 
+# The runs of one detector by name, in the order they were made, each as (iteration, loss) pairs.
+Runs: TypeAlias = Mapping[str, Sequence[tuple[float, float]]]
 _AXES: Final = ("x", "y", "z")
 _RUN_COLORS: Final = ("c1", "c2", "c3", "c4")
-_JUMP: Final = 1.5
+# A loss falls while a network learns; one that starts this much above the end of the run before has met something new.
+JUMP: Final = 1.05
 # Magnitudes below this share of the largest are off the chart.
 _FAINT: Final = 1e-5
 
@@ -73,7 +76,7 @@ def demo_report(
     signal_broken: Any,
     spectrum_healthy: Any,
     spectrum_broken: Any,
-    losses: Mapping[str, Sequence[tuple[float, float]]],
+    losses: Mapping[str, Runs],
     notes: Mapping[str, Any],
     *,
     sample_rate: float = 100.0,
@@ -81,16 +84,16 @@ def demo_report(
     """The page that `dmlite demo` writes.
 
     Signals are samples x 3 (acceleration along x, y, z, at `sample_rate` Hz); spectra are bins x 4 (frequency in Hz, then the
-    magnitude along x, y, z). `losses` holds the runs in the order they were made, each as (iteration, loss) pairs; a run that
-    starts well above the end of the one before is marked as a jump. `notes` become tiles at the top.
+    magnitude along x, y, z). `losses` holds for each detector its runs in the order they were made, each as (iteration, loss)
+    pairs; a run that starts well above the end of the one before is marked as a jump. `notes` become tiles at the top.
     """
     healthy, broken = (np.atleast_2d(np.asarray(signal, dtype=np.float64)) for signal in (signal_healthy, signal_broken))
     sections = [Section("", html=tiles(notes))] if notes else []
     sections += [
         Section(
             "The loss tells the difference",
-            "Trained on the healthy bearing, the model reconstructs it well. When the signal changes, the loss jumps.",
-            figure("Training loss, run after run", *_loss_chart(losses)),
+            "Trained on the healthy bearing, a detector foretells or reconstructs it well. When the signal changes, its loss jumps.",
+            "".join(figure(f"{name}: training loss, run after run", *_loss_chart(runs)) for name, runs in losses.items()),
         ),
         Section(
             "Vibration",
@@ -104,7 +107,7 @@ def demo_report(
             _spectra(np.asarray(spectrum_healthy, dtype=np.float64), np.asarray(spectrum_broken, dtype=np.float64)),
         ),
     ]
-    return report_html("Anomaly detection on a bearing", sections, "An LSTM learns what healthy vibration looks like, in DML.")
+    return report_html("Anomaly detection on a bearing", sections, "Networks learn what healthy vibration looks like, in DML.")
 
 
 def _signals(name: str, signal: np.ndarray, other: np.ndarray, sample_rate: float, color: str) -> str:
@@ -136,7 +139,7 @@ def _axis_name(k: int) -> str:
     return _AXES[k] if k < len(_AXES) else f"axis {k + 1}"
 
 
-def _loss_chart(losses: Mapping[str, Sequence[tuple[float, float]]]) -> tuple[str, str]:
+def _loss_chart(losses: Runs) -> tuple[str, str]:
     """The legend and the chart of all runs, one after the other on a common axis of iterations."""
     lines: list[Line] = []
     marks: list[Mark] = []
@@ -165,6 +168,6 @@ def _gap(iterations: np.ndarray) -> float:
 
 
 def _change(name: str, before: float, after: float) -> str:
-    if before > 0 and after > _JUMP * before:
+    if before > 0 and after > JUMP * before:
         return f"{name}: jump to {number(float(after))}, {number(round(float(after / before), 1))} times as high"
     return ""

@@ -57,9 +57,11 @@ def _demo(**changes) -> str:
         "spectrum_healthy": spectrum,
         "spectrum_broken": 5 * spectrum,
         "losses": {
-            "healthy, first run": [(i, 530.6 + 160 * np.exp(-i / 120)) for i in iterations],
-            "healthy, second run": [(i, 530.6) for i in iterations],
-            "broken": [(i, 23430.0 + 470 * np.exp(-i / 200)) for i in iterations],
+            "LSTM": {
+                "healthy, first run": [(i, 530.6 + 160 * np.exp(-i / 120)) for i in iterations],
+                "healthy, second run": [(i, 530.6) for i in iterations],
+                "broken": [(i, 23430.0 + 470 * np.exp(-i / 200)) for i in iterations],
+            }
         },
         "notes": {"Verdict": "anomaly <found>", "Ratio": 44.2, "Iterations": 3000},
     } | changes
@@ -104,8 +106,8 @@ def test_runs_follow_each_other_on_the_axis():
     "changes",
     [
         {"losses": {}},
-        {"losses": {"healthy": []}},
-        {"losses": {"one": [(0, 5.0)], "two": [(0, np.nan)], "three": [(0, 0.0)]}},
+        {"losses": {"LSTM": {"healthy": []}}},
+        {"losses": {"LSTM": {"one": [(0, 5.0)], "two": [(0, np.nan)], "three": [(0, 0.0)]}, "other": {}}},
         {"signal_healthy": np.zeros((1, 3))},
         {"signal_broken": np.full((10, 3), np.nan)},
         {"signal_healthy": np.ones((50, 1)), "signal_broken": np.ones((50, 1))},
