@@ -1,0 +1,92 @@
+"""Seconds of operators, from the operations and bytes they need; unknown sizes have an unknown cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from dmlite.hop.facts import Fact
+from dmlite.hop.infer import FactTable
+from dmlite.hop.node import HOLE, LITERAL, LIVE_IN, PICK, Hop, postorder
+from dmlite.hop.ops import BY_NAME
+from dmlite.plan.machine import DEFAULT, Machine
+
+SPARSE_LIMIT: Final = 0.4  # share of non-zeros up to which a matrix is taken to be CSR
+_CELL_BYTES: Final = 8
+_NONZERO_BYTES: Final = 12
+_ROW_BYTES: Final = 4
+_SCALAR_BYTES: Final = 8
+# The kernels of these modules work at the rate of products; all others touch a cell a few times.
+_PRODUCT_MODULES: Final = frozenset({"matmul", "linalg", "convolution", "recurrent"})
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What an operator takes: operations, bytes read and written, seconds. None is not known."""
+
+    flops: float | None
+    bytes: float | None
+    seconds: float | None
+
+
+FREE: Final = Cost(0.0, 0.0, 0.0)
+
+
+def estimate(hop: Hop, facts: FactTable, machine: Machine = DEFAULT) -> Cost:
+    """The cost of computing `hop` once its operands are there."""
+    if hop.op in (LITERAL, LIVE_IN, HOLE, PICK):
+        return FREE
+    row = BY_NAME[hop.op]
+    fact, operands = facts[hop], [facts[a] for a in hop.args]
+    if not fact.is_matrix and not any(f.is_matrix for f in operands):
+        return Cost(1.0, 0.0, machine.call)
+    sizes = [bytes_of(f) for f in (fact, *(facts[a] for a in dict.fromkeys(hop.args)))]
+    traffic = 0.0 if row.view else None if None in sizes else float(sum(s for s in sizes if s is not None))
+    flops = _flops(hop, fact, operands)
+    if flops is None or traffic is None:
+        return Cost(flops, traffic, None)
+    rate = machine.product_rate if row.kernel.split(".")[0] in _PRODUCT_MODULES else machine.cell_rate
+    return Cost(flops, traffic, max(flops / rate, traffic / machine.bandwidth) + machine.call)
+
+
+def _flops(hop: Hop, fact: Fact, operands: list[Fact]) -> float | None:
+    """By the operator table; without a rule there, one operation for each cell of the largest value."""
+    row = BY_NAME[hop.op]
+    if row.view:
+        return 0.0
+    if row.flops is not None:
+        return row.flops(*operands)
+    cells = [f.cells for f in (fact, *operands) if f.is_matrix]
+    return None if None in cells else float(max(c for c in cells if c is not None))
+
+
+def total(hops: Iterable[Hop], facts: FactTable, machine: Machine = DEFAULT) -> Cost:
+    """The cost of all nodes; not known as soon as it is not known for one."""
+    costs = [estimate(hop, facts, machine) for hop in hops]
+    add = lambda parts: None if None in parts else sum(parts)  # noqa: E731
+    return Cost(add([c.flops for c in costs]), add([c.bytes for c in costs]), add([c.seconds for c in costs]))
+
+
+def cost_of(roots: Iterable[Hop], facts: FactTable, machine: Machine = DEFAULT) -> Cost:
+    """The cost of a whole DAG, each node once."""
+    return total(postorder(roots), facts, machine)
+
+
+def bytes_of(fact: Fact, *, dense: bool = False) -> int | None:
+    """Bytes of a value in memory, None when its size is not known; `dense` says that it is certainly an array."""
+    if fact.is_scalar:
+        return _SCALAR_BYTES
+    if fact.cells is None:
+        return None
+    assert fact.rows is not None
+    as_array = _CELL_BYTES * fact.cells
+    nnz = nonzeros(fact)
+    if dense or nnz is None or fact.cols == 1 or nnz > SPARSE_LIMIT * fact.cells:
+        return as_array
+    return int(_NONZERO_BYTES * nnz + _ROW_BYTES * (fact.rows + 1))
+
+
+def nonzeros(fact: Fact) -> float | None:
+    """The non-zeros to expect: the average where it is known, else the upper bound."""
+    return fact.nnz
