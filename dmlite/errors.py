@@ -112,14 +112,13 @@ class DMLIOError(DMLRuntimeError):
 
 @dataclass
 class Problems:
-    """Collects problems so that all of a script are reported at once, each place and message once."""
+    """Collects problems so that all of a script are reported at once, one for each place."""
 
     found: list[Problem] = field(default_factory=list)
 
     def add(self, message: str, span: Span | None, hint: str | None = None) -> None:
-        problem = Problem(message, span, hint)
-        if problem not in self.found:
-            self.found.append(problem)
+        if not any(p.span == span if span else p.message == message for p in self.found):
+            self.found.append(Problem(message, span, hint))
 
     def raise_if_any(self, kind: type[DMLError] = DMLValidationError) -> None:
         if self.found:

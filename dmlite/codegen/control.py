@@ -95,15 +95,8 @@ class FunctionWriter:
         inputs = block.inputs
         for variable in inputs:
             if variable in block.checked:
-                span = next(
-                    (
-                        block.spans[h]
-                        for h in block.hops
-                        if h in block.spans and any(a.value == variable and a.op == "live_in" for a in h.args)
-                    ),
-                    None,
-                )
-                self._add(depth, f"if {self._local(variable)} is UNSET: unset({shown(variable)!r})", span, "read")
+                text = f"if {self._local(variable)} is UNSET: unset({shown(variable)!r})"
+                self._add(depth, text, block.checked[variable], "read")
         targets = [self._local(o) for o in block.outputs]
         call = f"{name}({', '.join(map(self._local, [*inputs, *block.recycled]))})"
         self._add(depth, f"{', '.join(targets)} = {call}" if targets else call)
@@ -187,6 +180,6 @@ def _may_be_unset(instance: FunctionInstance) -> set[str]:
     """Variables that generated code may mention before they are set."""
     names = set(instance.maybe_unset)
     for block in walk_blocks(instance.body):
-        names |= block.checked
+        names.update(block.checked)
         names |= {h.args[0].value for h in block.hops if h.op == "is_set"}
     return names | set(instance.returns) | _assigned(instance.body)

@@ -51,7 +51,7 @@ class BlockBuilder:
         self._roots: dict[str | int, Hop] = {}
         self._facts_in: dict[str, Fact] = {}
         self._spans: dict[Hop, Span] = {}
-        self._checked: set[str] = set()
+        self._checked: dict[str, Span | None] = {}
         self._dirty.clear()
         self.facts = FactTable(self._facts_in)
 
@@ -87,13 +87,14 @@ class BlockBuilder:
         scope.vars[name] = Variable(hop, self.facts[hop])
         self._dirty.append((scope, name))
 
-    def span_of(self, hop: Hop) -> Span | None:
-        return self._spans.get(hop)
+    def unknown(self) -> Hop:
+        """A stand-in for a value whose computation is already reported as wrong, so that nothing more is said about it."""
+        return live_in(f"%wrong{fresh_tag()}")
 
-    def read(self, scope: Scope, name: str, *, checked: bool = True) -> Hop:
+    def read(self, scope: Scope, name: str, span: Span | None = None, *, checked: bool = True) -> Hop:
         """The node `name` stands for; constants come as literals, everything else not of this block as a live-in.
 
-        checked: reading it when it may be unset is an error at run time.
+        checked: reading it (at `span`) when it may be unset is an error at run time.
         """
         variable = scope.vars.get(name)
         if variable is None:
@@ -105,14 +106,14 @@ class BlockBuilder:
         key = scope.qualified(name)
         self._facts_in[key] = variable.fact
         if variable.maybe_unset and checked:
-            self._checked.add(key)
+            self._checked.setdefault(key, span)
         return live_in(key)
 
     def flush(self) -> None:
         """Close the open block, if it holds anything."""
         if self._roots:
             roots = [Root(key if isinstance(key, str) else None, hop) for key, hop in self._roots.items()]
-            self.nodes.append(Block(roots, self._facts_in, self._spans, self.varying, frozenset(self._checked)))
+            self.nodes.append(Block(roots, self._facts_in, self._spans, self.varying, self._checked))
         for scope, name in self._dirty:
             variable = scope.vars.get(name)
             if variable is not None and variable.hop is not None:

@@ -11,6 +11,7 @@ from dmlite.hop import scan
 from dmlite.hop.builder import Scope, Variable
 from dmlite.hop.expressions import _lower
 from dmlite.hop.facts import NO_VALUE, UNKNOWN, Fact
+from dmlite.hop.kinds import describe
 from dmlite.hop.node import Hop, fresh_tag, literal
 from dmlite.hop.program import CallNode, FunctionInstance
 from dmlite.lang import nodes as ast
@@ -69,7 +70,7 @@ class Calls:
             self.convert(p, a, call.span, f"argument '{p.name}' of {function.name}") for p, a in zip(function.params, args, strict=True)
         ]
         if self._inlinable(function):
-            return self._inline(function, module, args, call.span)
+            return self._inline(function, module, args)
         return self._call_instance(function, module, args, call.span)
 
     def _argument(self, param: ast.Param, expr: ast.Expr | None, module: Module) -> Hop:
@@ -80,17 +81,18 @@ class Calls:
             return self.lo.expr(param.default)
 
     def convert(self, param: ast.Param, hop: Hop, span: Span, what: str) -> Hop:
-        """`hop` as the declared type of a parameter or result; kinds that cannot be are a problem."""
+        """`hop` as the declared type of a parameter or result; what cannot be is a problem."""
         fact = self.lo.builder.facts[hop]
         declared = param.type
         if fact.kind in ("matrix", "list", "frame", "scalar") and fact.kind != declared.data:
-            hint = {"scalar": "as.scalar(X) takes the value out of a 1x1 matrix", "matrix": "as.matrix(x) makes a matrix of it"}.get(
-                declared.data
+            self.lo.problems.add(
+                f"{what} must be {_an(str(declared))}, found {describe(fact)}", span, _CAST_HINTS.get((fact.kind, declared.data))
             )
-            found = f"a matrix ({fact.shape_text()})" if fact.is_matrix else f"a {fact.kind}"
-            self.lo.problems.add(f"{what} must be {_an(str(declared))}, found {found}", span, hint)
-            return hop
+            return self.lo.builder.unknown()
         if declared.data == "scalar" and declared.value != "unknown" and fact.vtype != declared.value:
+            if fact.vtype == "string" and fact.is_const and not is_number(fact.value):
+                self.lo.problems.add(f"{what} must be {_an(declared.value)}, found {describe(fact)}", span)
+                return self.lo.builder.unknown()
             return self.lo.apply("cast_to", [hop, literal(declared.value)], span)
         return hop
 
@@ -104,18 +106,21 @@ class Calls:
             and sum(1 for _ in statements(function.body)) <= MAX_INLINE
         )
 
-    def _inline(self, function: ast.Function, module: Module, args: list[Hop], span: Span) -> list[Hop]:
+    def _inline(self, function: ast.Function, module: Module, args: list[Hop]) -> list[Hop]:
         lo = self.lo
         with lo.inside(Scope(f"@{fresh_tag()}"), module):
             lo.inlining.append(function)
             for param, arg in zip(function.params, args, strict=True):
                 lo.builder.bind(lo.scope, param.name, arg)
             lo.statements(function.body)
-            results = [
-                self.convert(r, lo.builder.read(lo.scope, r.name), span, f"result '{r.name}' of {function.name}") for r in function.returns
-            ]
+            results = [self.result(r, function) for r in function.returns]
             lo.inlining.pop()
         return results
+
+    def result(self, result: ast.Param, function: ast.Function) -> Hop:
+        """The declared result of the function whose scope is open."""
+        hop = self.lo.builder.read(self.lo.scope, result.name, result.span)
+        return self.convert(result, hop, result.span, f"result '{result.name}' of {function.name}")
 
     # ------------------------------------------------------------ instances
     def _call_instance(self, function: ast.Function, module: Module, args: list[Hop], span: Span) -> list[Hop]:
@@ -136,6 +141,23 @@ class Calls:
         name = f"%a{fresh_tag()}"
         self.lo.builder.bind(self.lo.scope, name, hop)
         return name
+
+
+_CAST_HINTS = {
+    ("matrix", "scalar"): "as.scalar(X) takes the value out of a 1x1 matrix",
+    ("scalar", "matrix"): "as.matrix(x) makes a 1x1 matrix of a scalar",
+    ("list", "matrix"): "as.matrix(L[i]) takes a matrix out of a list",
+    ("list", "scalar"): "as.scalar(L[i]) takes a scalar out of a list",
+}
+
+
+def is_number(text: str) -> bool:
+    """Whether a string reads as a number or a boolean."""
+    try:
+        float(text)
+    except ValueError:
+        return text.strip().lower() in ("true", "false")
+    return True
 
 
 def _an(text: str) -> str:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dmlite.errors import Span, did_you_mean
 from dmlite.hop import scan
-from dmlite.hop.facts import Fact
+from dmlite.hop.kinds import ABSENT, check_operands, fits, paired
 from dmlite.hop.node import Hop, fresh_tag, literal
 from dmlite.hop.ops import BY_NAME, candidates, spellings
-from dmlite.hop.ops.row import Op, Parameter
+from dmlite.hop.ops.row import Op
 from dmlite.lang import nodes as ast
 from dmlite.lang.arguments import bind, bind_builtin, formals_of
 
@@ -19,14 +20,6 @@ if TYPE_CHECKING:
 
 CONSTANTS = {"NaN": math.nan, "Inf": math.inf, "pi": math.pi}
 _UNARY = {"-": "neg", "!": "not_"}
-_SCALAR_KINDS = {
-    "scalar": ("double", "int", "boolean", "string"),
-    "number": ("double", "int", "boolean"),
-    "int": ("double", "int", "boolean"),
-    "boolean": ("double", "int", "boolean"),
-    "string": ("string",),
-}
-_ABSENT = literal(None)
 # Operators whose arguments are lowered in order of the text and whose call is itself an effect.
 _ROOTED = frozenset({"eval", "evalList"})
 
@@ -50,11 +43,11 @@ def _lower(lo: Lowerer, expr: ast.Expr) -> Hop:
             return literal(given[expr.name]) if expr.name in given else lo.builder.read(lo.scope, f"${expr.name}")
         case ast.Unary():
             operand = _lower(lo, expr.operand)
-            return operand if expr.op == "+" else _apply(lo, BY_NAME[_UNARY[expr.op]], [operand], expr.span)
+            return operand if expr.op == "+" else _apply(lo, BY_NAME[_UNARY[expr.op]], [operand], expr.span, [expr.operand.span])
         case ast.Binary():
             return _binary_spine(lo, expr)
         case ast.Index():
-            return lower_index(lo, lo.builder.read(lo.scope, expr.name), expr)
+            return lower_index(lo, lo.builder.read(lo.scope, expr.name, expr.span), expr)
         case ast.Call():
             hoisted = lo.calls.take_hoisted(expr)
             return hoisted if hoisted is not None else builtin_call(lo, expr)
@@ -69,7 +62,7 @@ def _lower(lo: Lowerer, expr: ast.Expr) -> Hop:
 def _name(lo: Lowerer, expr: ast.Name) -> Hop:
     if expr.name in CONSTANTS and expr.name not in lo.scope.vars:
         return literal(CONSTANTS[expr.name])
-    return lo.builder.read(lo.scope, expr.name)
+    return lo.builder.read(lo.scope, expr.name, expr.span)
 
 
 def _binary_spine(lo: Lowerer, expr: ast.Binary) -> Hop:
@@ -85,13 +78,13 @@ def _binary_spine(lo: Lowerer, expr: ast.Binary) -> Hop:
         rows = candidates(binary.op)
         if not rows:  # && and ||: reported by the checker
             return left
-        left = _apply(lo, rows[0], [left, right], binary.span)
+        left = _apply(lo, rows[0], [left, right], binary.span, [binary.left.span, binary.right.span])
     return left
 
 
-def _apply(lo: Lowerer, row: Op, args: list[Hop], span: Span) -> Hop:
-    """A node of a table row; folded to a literal when every operand is one."""
-    _check_operands(lo, row, args, span)
+def _apply(lo: Lowerer, row: Op, args: list[Hop], span: Span, spans: Sequence[Span | None] = ()) -> Hop:
+    """A node of a table row; folded to a literal when every operand is one. `spans`: where the operands stand."""
+    check_operands(row, args, lo.builder.facts, spans, span, lo.problems)
     if args and not row.effect and all(a.is_literal for a in args):
         folded = lo.context.fold(row, [a.value for a in args])
         if folded is not None:
@@ -101,61 +94,6 @@ def _apply(lo: Lowerer, row: Op, args: list[Hop], span: Span) -> Hop:
     if row.effect and (not row.returns or row.name in _ROOTED):
         lo.builder.effect(hop)
     return hop
-
-
-def _check_operands(lo: Lowerer, row: Op, args: list[Hop], span: Span) -> None:
-    """Report operands of a kind that the operator does not take."""
-    for position, arg in enumerate(args):
-        parameter = row.parameters[min(position, len(row.parameters) - 1)]
-        fact = lo.builder.facts[arg]
-        if not fits(parameter, arg, fact):
-            expected = " or ".join(parameter.kinds)
-            lo.problems.add(
-                f"{row.dml} takes a {expected} for '{parameter.name}', not {_article(fact)}",
-                lo.builder.span_of(arg) or span,
-                _kind_hint(fact, parameter),
-            )
-            return
-    if row.name != "add" and row.returns == "cell" and len(args) > 1 and row.name in _ARITHMETIC:
-        strings = [a for a in args if lo.builder.facts[a].vtype == "string"]
-        if strings:
-            lo.problems.add(f"operator {row.dml} does not take strings", span, "convert with as.double(...) first")
-    elif row.name == "add":
-        facts = [lo.builder.facts[a] for a in args]
-        if any(f.vtype == "string" for f in facts) and any(f.kind in ("matrix", "list") for f in facts):
-            lo.problems.add(
-                "a string and a matrix cannot be joined with +", span, "use toString(...) for the matrix, or as.scalar(...) for one cell"
-            )
-
-
-_ARITHMETIC = frozenset({"sub", "mul", "div", "pow", "mod", "intdiv"})
-
-
-def fits(parameter: Parameter, arg: Hop, fact: Fact, unknown_fits: bool = True) -> bool:
-    """Whether a value with this fact may be passed for the parameter."""
-    if arg is _ABSENT or "any" in parameter.kinds:
-        return True
-    if fact.kind == "unknown":
-        return unknown_fits
-    if fact.is_scalar:
-        return any(fact.vtype is None or fact.vtype in _SCALAR_KINDS.get(k, ()) for k in parameter.kinds if k in _SCALAR_KINDS)
-    return fact.kind in parameter.kinds
-
-
-def _article(fact: Fact) -> str:
-    if fact.is_scalar:
-        return f"the {fact.vtype} {fact.value!r}" if fact.is_const else f"a {fact.vtype or ''} scalar".replace("  ", " ")
-    return f"a matrix ({fact.shape_text()})" if fact.is_matrix else f"a {fact.kind}"
-
-
-def _kind_hint(fact: Fact, parameter: Parameter) -> str | None:
-    if fact.is_matrix and not {"matrix", "any"} & set(parameter.kinds):
-        return "as.scalar(X) takes the value out of a 1x1 matrix"
-    if fact.kind == "list":
-        return "take an element out with as.scalar(L[i]) or as.matrix(L[i])"
-    if fact.is_scalar and "matrix" in parameter.kinds:
-        return "as.matrix(x) makes a 1x1 matrix of a scalar"
-    return None
 
 
 # ---------------------------------------------------------------- indexing
@@ -168,7 +106,7 @@ def bounds(lo: Lowerer, index: ast.Index) -> list[Hop]:
     out: list[Hop] = []
     for part in (index.rows, index.cols):
         for bound in (part.lower, part.upper) if part is not None else (None, None):
-            hop = _ABSENT if bound is None else _lower(lo, bound)
+            hop = ABSENT if bound is None else _lower(lo, bound)
             fact = lo.builder.facts[hop]
             if fact.is_matrix and bound is not None:
                 lo.problems.add(
@@ -202,10 +140,10 @@ def builtin_call(lo: Lowerer, call: ast.Call) -> Hop:
     for unknown_fits in (False, True):  # a row made for the unknown kind comes before one that might fit
         for row, exprs in bound:
             args = _fill_defaults(row, exprs, lowered)
-            if all(fits(p, a, lo.builder.facts[a], unknown_fits) for p, a in _paired(row, args)):
+            if all(fits(p, a, lo.builder.facts[a], unknown_fits) for p, a in paired(row, args)):
                 return _known_size(lo, row, args) or _finish(lo, row, args, call)
     row, exprs = bound[0]
-    return _apply(lo, row, _fill_defaults(row, exprs, lowered), call.span)
+    return _apply(lo, row, _fill_defaults(row, exprs, lowered), call.span, [e and e.span for e in exprs])
 
 
 def _finish(lo: Lowerer, row: Op, args: list[Hop], call: ast.Call) -> Hop:
@@ -224,11 +162,6 @@ def _fill_defaults(row: Op, exprs: list[ast.Expr | None], lowered: dict[int, Hop
         else:
             out.append(literal(row.parameters[position].default))
     return out
-
-
-def _paired(row: Op, args: list[Hop]) -> list[tuple[Parameter, Hop]]:
-    last = row.parameters[-1] if row.parameters else None
-    return [(row.parameters[i] if i < len(row.parameters) else last, a) for i, a in enumerate(args)]  # type: ignore[misc]
 
 
 def _known_size(lo: Lowerer, row: Op, args: list[Hop]) -> Hop | None:

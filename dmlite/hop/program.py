@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeAlias
@@ -31,7 +31,7 @@ class Block:
     facts_in: dict[str, Fact]
     spans: dict[Hop, Span]
     varying: frozenset[str] = frozenset()  # assigned in the innermost loop around the block
-    checked: frozenset[str] = frozenset()  # live-ins that may be unset here
+    checked: Mapping[str, Span | None] = field(default_factory=dict)  # live-ins that may be unset here, and where they are read
     live_out: set[str] = field(default_factory=set)  # outputs that somebody reads later
     live_after: set[str] = field(default_factory=set)  # every variable that somebody reads later
 

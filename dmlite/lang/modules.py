@@ -47,9 +47,11 @@ def load_modules(script: nodes.Script, base: Path | None, problems: Problems) ->
                 continue
             imported = loaded.get(found)
             if imported is None:
-                if (text := _read(found, statement, problems)) is None:
+                text = _read(found, statement, problems)
+                imported = None if text is None else _load(found, text, problems)
+                if imported is None:
                     continue
-                imported = loaded[found] = _load(found, text, problems)
+                loaded[found] = imported
                 waiting.append((imported, found.parent))
             if module.imports.setdefault(statement.alias, imported) is not imported:
                 hint = f"it already stands for {_shown(module.imports[statement.alias].path)}; choose another one"
@@ -57,14 +59,13 @@ def load_modules(script: nodes.Script, base: Path | None, problems: Problems) ->
     return main
 
 
-def _load(path: Path, text: str, problems: Problems) -> Module:
-    """The module of a file, without its imports; an empty one when it has syntax errors."""
-    name = _shown(path)
+def _load(path: Path, text: str, problems: Problems) -> Module | None:
+    """The module of a file, without its imports; None when it has syntax errors."""
     try:
-        script = parse(text, name)
+        script = parse(text, _shown(path))
     except DMLSyntaxError as error:
         problems.found.extend(error.problems)
-        script = parse("", name)
+        return None
     return Module(path, script, _functions(script, problems))
 
 

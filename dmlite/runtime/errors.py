@@ -19,7 +19,7 @@ class Traces:
 
     def explain(self, error: Exception) -> DMLError:
         """`error` as a DMLError at the innermost DML operator on its traceback."""
-        what, span = self._place(error.__traceback__)
+        what, span = self._place(error.__traceback__, only="call" if isinstance(error, RecursionError) else None)
         if isinstance(error, DMLError):
             return error.at(span)
         if isinstance(error, MemoryError):
@@ -32,11 +32,12 @@ class Traces:
             "DMLITE_TRACEBACK=full shows the Python frames",
         )
 
-    def _place(self, tb: TracebackType | None) -> tuple[str, Span | None]:
+    def _place(self, tb: TracebackType | None, only: str | None) -> tuple[str, Span | None]:
+        """The innermost operator, or the innermost of one sort."""
         what, span = "the script", None
         while tb is not None:
             lines = self._lines.get(tb.tb_frame.f_code.co_filename)
-            if lines is not None and tb.tb_lineno in lines:
+            if lines is not None and tb.tb_lineno in lines and only in (None, lines[tb.tb_lineno][0]):
                 what, span = lines[tb.tb_lineno]
             tb = tb.tb_next
         return what, span

@@ -109,6 +109,10 @@ def is_set(value: Any) -> bool:
 # ---------------------------------------------------------------- effects
 def print_(value: Any, *args: Any) -> None:
     """`print(x)`, or `print("format", a, b)` with the format strings of Java."""
+    if args and not isinstance(value, str):
+        raise DMLRuntimeError(
+            f"print with several values needs a format string first, found {describe(value)}", hint='as in print("%d of %d", i, n)'
+        )
     text = java_format(value, args) if args else to_text(value)
     sys.stdout.write(text + "\n")
 

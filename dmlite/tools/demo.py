@@ -52,7 +52,7 @@ class Detector:
 
 
 LSTM: Final = Detector("LSTM", "lstm.dml", ("W",), iterations=1000, quick=150)
-AUTOENCODER: Final = Detector("autoencoder", "autoencoder.dml", ("W1", "W2"), 1500, 500, {"$learning_rate": 0.01})
+AUTOENCODER: Final = Detector("autoencoder", "autoencoder.dml", ("W1", "W2"), 800, 500, {"$learning_rate": 0.01})
 
 
 @dataclass

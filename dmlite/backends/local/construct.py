@@ -63,8 +63,17 @@ def _parsed(text: str, rows: int, cols: int) -> np.ndarray:
         raise DMLRuntimeError(f"a {rows}x{cols} matrix needs {rows * cols} numbers, the string holds {len(words)}")
     try:
         return np.array([float(w) for w in words], dtype=np.float64).reshape(rows, cols)
-    except ValueError as error:
-        raise DMLRuntimeError(f"the string of matrix(...) holds something that is not a number: {error}") from None
+    except ValueError:
+        wrong = next(w for w in words if not is_number(w))
+        raise DMLRuntimeError(f"the string of matrix(...) holds '{wrong[:40]}', which is not a number") from None
+
+
+def is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
 
 
 def reshape(data: Matrix, rows: Any, cols: Any, byrow: Any) -> Matrix:

@@ -42,6 +42,8 @@ def read(meta: Meta) -> float | int | bool | str:
         raise DMLIOError(f"{meta.path}: not UTF-8 text at byte {error.start}", hint="save it as UTF-8") from None
     kind = _KINDS.get(meta.value_type or "") or _guess(text.strip())
     if kind == "string":
+        if not meta.value_type and "\n" in text.strip():
+            raise DMLIOError(f"{meta.path}: several lines are not one scalar", hint='value_type="string" reads them as one text')
         return text.removesuffix("\n").removesuffix("\r")
     text = text.strip()
     if kind == "boolean" and text.lower() in ("true", "false"):
