@@ -77,7 +77,7 @@ def _merge_changes(before: Any, after: Sequence[Any]) -> Any:
     size = _size(before)
     for new in after:
         if _size(new) != size:
-            raise DMLRuntimeError(f"parfor: a result of {size} became one of {_size(new)} in an iteration", hint="only its cells may change")
+            raise DMLRuntimeError(f"parfor: a result of {size} became one of {_size(new)}", hint="only its cells may change")
     if isinstance(before, DMLList):
         return _merge_lists(before, after)
     old = dense(before)
