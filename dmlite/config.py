@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from threading import Lock
 from typing import Any
 
 
@@ -57,3 +59,24 @@ def settings(**changes: Any) -> Iterator[Config]:
         yield config()
     finally:
         _current.reset(token)
+
+
+_nested_lock = Lock()
+_nested_limits: list[int] = []  # the limit outside of all blocks, then that of every open block
+
+
+@contextmanager
+def nested_calls(limit: int) -> Iterator[None]:
+    """Allow `limit` nested Python calls in the block. Threads share the limit: the last block to end puts the old one back."""
+    with _nested_lock:
+        if not _nested_limits:
+            _nested_limits.append(sys.getrecursionlimit())
+        _nested_limits.append(limit)
+        sys.setrecursionlimit(max(_nested_limits))
+    try:
+        yield
+    finally:
+        with _nested_lock:
+            del _nested_limits[_nested_limits.index(limit, 1)]
+            if len(_nested_limits) == 1:
+                sys.setrecursionlimit(_nested_limits.pop())

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any, Final
 
-from dmlite.config import Config, config
+from dmlite.config import Config, config, nested_calls
 from dmlite.errors import DMLError, Problem, Problems
 from dmlite.hop import ops
 from dmlite.hop.facts import UNKNOWN, Fact, matrix, scalar
@@ -115,15 +114,11 @@ STAGES: Final[tuple[tuple[str, Callable[[Unit], None]], ...]] = (
 
 def compile(unit: Unit, until: str = "runtime") -> Unit:
     """Run the stages up to and including `until`. Raises DMLError with all problems of the stage that failed."""
-    limit = sys.getrecursionlimit()
-    sys.setrecursionlimit(max(limit, 100_000))
-    try:
+    with nested_calls(100_000):
         for name, stage in STAGES:
             stage(unit)
             if name == until:
                 break
-    finally:
-        sys.setrecursionlimit(limit)
     return unit
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +14,7 @@ from dmlite.backends.local.storage import is_matrix
 from dmlite.codegen.control import FunctionWriter
 from dmlite.codegen.emit import Code, Emitter
 from dmlite.codegen.templates import NUMPY_NAMES
-from dmlite.config import Config, settings
+from dmlite.config import Config, nested_calls, settings
 from dmlite.hop.facts import Fact, constant, matrix, scalar, vtype_of
 from dmlite.hop.infer import FactTable
 from dmlite.hop.program import Block, FunctionInstance, Program
@@ -81,10 +80,8 @@ class Engine:
         return self._globals[self._call_name(instance.key)](*args)
 
     def _guarded(self, function: Callable[..., Any], args: list[Any]) -> Any:
-        limit = sys.getrecursionlimit()
-        sys.setrecursionlimit(max(limit, 20_000))
         try:
-            with np.errstate(all="ignore"), settings(**vars(self.config)):
+            with np.errstate(all="ignore"), settings(**vars(self.config)), nested_calls(20_000):
                 result = function(*args)
         except BrokenPipeError:
             raise  # nobody reads the output any more, which is no fault of the script
@@ -92,8 +89,6 @@ class Engine:
             if self.config.traceback:
                 raise
             raise self.traces.explain(error) from None
-        finally:
-            sys.setrecursionlimit(limit)
         return {k: v for k, v in result.items() if v is not system.UNSET}
 
     # ------------------------------------------------------------ generated functions

@@ -1,0 +1,48 @@
+"""Starting costs little: what is rarely needed is loaded when it is needed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("scipy", "numba", "dask", "distributed", "networkx", "pandas", "cupy", "rich", "lark", "IPython", "sklearn")
+
+
+def _loaded(program: str) -> set[str]:
+    """The heavy packages that a fresh process has loaded after `program`."""
+    code = f"import json, sys\n{program}\nprint(json.dumps([m for m in sys.modules if '.' not in m]), file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    return set(json.loads(done.stderr.splitlines()[-1])) & set(HEAVY)
+
+
+def test_importing_loads_nothing_heavy():
+    assert _loaded("import dmlite") == set()
+
+
+def test_running_a_dense_script_loads_nothing_heavy():
+    program = "from dmlite import dml\ndml('print(1)').execute()"  # the tables of the grammar are in the cache from here on
+    _loaded(program)
+    assert _loaded("from dmlite import dml\ndml('X = rand(rows=9, cols=9); s = sum(X %*% t(X)); print(s > 0)').execute()") == set()
+
+
+def test_the_command_line_loads_nothing_heavy():
+    _loaded("from dmlite import dml\ndml('print(1)').execute()")
+    for words in (["run", "-s", "print(1)"], ["--help"], ["doctor"]):
+        assert _loaded(f"from dmlite.tools.cli import main\nmain({words!r})") == set(), words
+
+
+@pytest.mark.skipif("CI" in os.environ, reason="measures this machine")
+def test_print_as_a_whole_process_is_quick():
+    command = [sys.executable, "-m", "dmlite", "-s", "print(1)"]
+    subprocess.run(command, check=True, capture_output=True)
+    used = []
+    for _ in range(3):
+        before = os.times()
+        subprocess.run(command, check=True, capture_output=True)
+        after = os.times()
+        used.append(after.children_user - before.children_user + after.children_system - before.children_system)
+    assert min(used) < 0.7  # seconds of CPU, about three times what it takes
