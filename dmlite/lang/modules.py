@@ -32,11 +32,12 @@ class Module:
 def load_modules(script: nodes.Script, base: Path | None, problems: Problems) -> Module:
     """The module of a script with all that it imports, directly or not; every file is read and parsed once.
 
-    `base` is the folder of the script, None when it has none. What cannot be imported is added to `problems`.
+    `base` is the folder of the script, None when it has none. What cannot be imported is added to `problems`, and its alias
+    is in no module.
     """
     path = Path(script.span.source.name)
     main = Module(path, script, _functions(script, problems))
-    loaded = {path.resolve(): main} if path.suffix == ".dml" else {}
+    loaded: dict[Path, Module | None] = {path.resolve(): main} if path.suffix == ".dml" else {}
     waiting = [(main, base)]
     while waiting:
         module, folder = waiting.pop()
@@ -45,22 +46,22 @@ def load_modules(script: nodes.Script, base: Path | None, problems: Problems) ->
             if found is None:
                 problems.found.append(_not_found(statement, folder, working))
                 continue
-            imported = loaded.get(found)
-            if imported is None:
-                text = _read(found, statement, problems)
-                imported = None if text is None else _load(found, text, problems)
-                if imported is None:
-                    continue
-                loaded[found] = imported
-                waiting.append((imported, found.parent))
+            if found not in loaded:
+                loaded[found] = _load(found, statement, problems)
+                if new := loaded[found]:
+                    waiting.append((new, found.parent))
+            if (imported := loaded[found]) is None:
+                continue
             if module.imports.setdefault(statement.alias, imported) is not imported:
                 hint = f"it already stands for {_shown(module.imports[statement.alias].path)}; choose another one"
                 problems.add(f"the alias '{statement.alias}' is given to two files", statement.span, hint)
     return main
 
 
-def _load(path: Path, text: str, problems: Problems) -> Module | None:
-    """The module of a file, without its imports; None when it has syntax errors."""
+def _load(path: Path, statement: nodes.Import, problems: Problems) -> Module | None:
+    """The module of a file, without its imports; None, with its problems noted, when it cannot be read or parsed."""
+    if (text := _read(path, statement, problems)) is None:
+        return None
     try:
         script = parse(text, _shown(path))
     except DMLSyntaxError as error:

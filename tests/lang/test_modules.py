@@ -139,8 +139,9 @@ def test_missing_file(folder):
 def test_all_problems_of_all_files_are_reported(folder):
     write(folder / "a.dml", "x = = 3\n")
     write(folder / "b.dml", 'source("c.dml") as c\n' + F + F)
-    _, problems = load('source("a.dml") as a source("b.dml") as b ' + F.strip() + F)
-    assert sorted(str(problem.span) for problem in problems) == ["<script>:1:93", "a.dml:1:5", "b.dml:1:1", "b.dml:3:1"]
+    module, problems = load('source("a.dml") as a source("a.dml") as again source("b.dml") as b ' + F.strip() + F)
+    assert sorted(str(problem.span) for problem in problems) == ["<script>:1:118", "a.dml:1:5", "b.dml:1:1", "b.dml:3:1"]
+    assert list(module.imports) == ["b"]
 
 
 def test_function_defined_twice():
