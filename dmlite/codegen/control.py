@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from dmlite.codegen.emit import tidy
 from dmlite.errors import Span
 from dmlite.hop.facts import Fact
-from dmlite.hop.program import Block, CallNode, ForNode, FunctionInstance, IfNode, Node, WhileNode, children, walk_blocks
+from dmlite.hop.program import Block, CallNode, ForNode, FunctionInstance, IfNode, Node, WhileNode, children, shown, walk_blocks
 
 
 @dataclass
@@ -150,11 +150,6 @@ class FunctionWriter:
         self._add(depth, f"indices = loop_range({bounds})", node.span, "parfor")
         self._add(depth, f"({targets}) = {call}" if merged else call, node.span, "parfor")
         self._add(depth, f"if indices: {self._local(node.var)} = indices[-1]")
-
-
-def shown(variable: str) -> str:
-    """The name as the script has it, without the suffix of an inlined function."""
-    return variable.split("@")[0]
 
 
 def _may_be_large(fact: Fact) -> bool:

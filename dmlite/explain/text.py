@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from dmlite.codegen.control import shown
 from dmlite.hop.facts import Fact
 from dmlite.hop.infer import FactTable
 from dmlite.hop.node import LITERAL, LIVE_IN, PICK, Hop, postorder

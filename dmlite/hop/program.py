@@ -141,6 +141,11 @@ class Program:
                 yield function.name, block
 
 
+def shown(variable: str) -> str:
+    """The name as the script has it, without the suffix of an inlined function."""
+    return variable.split("@")[0]
+
+
 def children(node: Node) -> list[list[Node]]:
     """The node lists nested in a control node."""
     match node:

@@ -3,41 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import PurePath
 from typing import Any
 
-from dmlite.errors import Problems
-from dmlite.hop.builder import Variable
-from dmlite.hop.facts import Fact, matrix, scalar
+from dmlite.hop.facts import matrix, scalar
 from dmlite.hop.infer import FactTable
-from dmlite.hop.lower import Context, Lowerer
 from dmlite.hop.node import HOLE, LITERAL, Hop, make
 from dmlite.hop.ops import BY_NAME
-from dmlite.lang import nodes as ast
-from dmlite.lang.modules import Module
-from dmlite.lang.parser import parse
-from dmlite.lang.walk import walk
+from dmlite.hop.text import dml_to_hop
 
 
 def parse_pattern(text: str) -> Hop:
     """The HOP of a pattern's DML text, with HOLE nodes for its names."""
-    script = parse(f"r = {text}", "<rule>")
-    (stmt,) = script.body
-    assert isinstance(stmt, ast.Assign)
-    context = Context(Problems(), {}, lambda row, args: None, _no_files, internal=True)
-    lowerer = Lowerer(context, Module(PurePath("<rule>"), script))  # type: ignore[arg-type]
-    for name in {e.name for e in walk(stmt.value) if isinstance(e, (ast.Name, ast.Index))}:
-        fact = matrix() if name[0].isupper() else scalar("double")
-        hole = make(HOLE, (), name)
-        lowerer.scope.vars[name] = Variable(hole, fact)
-        lowerer.builder.facts.known(hole, fact)
-    hop = lowerer.expr(stmt.value)
-    context.problems.raise_if_any()
-    return hop
-
-
-def _no_files(params: Mapping[str, Any]) -> Fact:
-    raise AssertionError("a rule cannot read files")
+    return dml_to_hop(text, lambda name: (make(HOLE, (), name), matrix() if name[0].isupper() else scalar("double")))
 
 
 class Holes:
