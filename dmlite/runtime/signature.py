@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from dmlite.hop.facts import Fact
+from dmlite.hop.facts import UNKNOWN, Fact
 from dmlite.hop.node import LIVE_IN, Hop
 from dmlite.hop.program import Block
 
@@ -27,7 +27,8 @@ class Signature:
     def __init__(self, block: Block):
         self.inputs = block.inputs
         self.recycled = block.recycled
-        self.facts = [block.fact_in(n) for n in self.inputs]
+        maybe_unset = {h.args[0].value for h in block.hops if h.op == "is_set"} - block.checked
+        self.facts = [UNKNOWN if n in maybe_unset else block.fact_in(n) for n in self.inputs]
         self.by_value = _size_scalars(block) - block.varying
 
     @property

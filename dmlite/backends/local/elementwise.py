@@ -164,7 +164,9 @@ def _power(x: Any, y: Any) -> np.ndarray:
 
 def _quotient(x: Any, y: Any) -> np.ndarray:
     q = np.divide(x, y)
-    return np.trunc(q, out=q)
+    np.trunc(q, out=q)
+    q += 0.0  # no negative zeros
+    return q
 
 
 def _remainder(x: Any, y: Any) -> np.ndarray:
