@@ -131,7 +131,7 @@ def _refuse(what: str) -> Any:
 
 # ---------------------------------------------------------------- operators
 def _trunc_div(x: Any, y: Any) -> Any:
-    return np.trunc(np.divide(x, y))
+    return np.trunc(np.divide(x, y)) + 0.0
 
 
 MATRIX_OPS: dict[str, Callable[[Any, Any], Any]] = {
@@ -216,7 +216,16 @@ def scalar_binary(op: str, x: Any, y: Any) -> Any:
     ints = isinstance(x, int) and isinstance(y, int) and not (isinstance(x, bool) and isinstance(y, bool))
     if ints and op not in ("/", "^"):
         return _int_binary(op, int(x), int(y))
+    if op == "^":
+        return _power(float(x), float(y))
     return float(MATRIX_OPS[op](np.float64(x), np.float64(y)))
+
+
+def _power(x: float, y: float) -> float:
+    try:
+        return math.pow(x, y)
+    except (ValueError, OverflowError):
+        return float(np.power(np.float64(x), np.float64(y)))
 
 
 def _int_binary(op: str, x: int, y: int) -> int:

@@ -55,6 +55,8 @@ class Expressions:
         names = [n for n, t in env.vars.items() if isinstance(t, S) and t.vtype == "int" and t.range and t.range[0] >= 1 and t.range[1] <= size]
         if names and self.rng.random() < 0.7:
             return self.rng.choice(names)
+        if self.rng.random() < 0.15:
+            return f"min(max(1, {self.scalar(env, 'int', 1)}), {size})"
         return self.int_text(env, at)
 
     def window(self, t: M) -> tuple[int, int, int, int]:
@@ -163,6 +165,7 @@ class Expressions:
                 lambda: f"({one()} {self.rng.choice('&|')} {one()})",
                 lambda: f"(!{one()})",
                 lambda: f"({self.int_(env, 0)} {compare} {self.int_(env, 0)})",
+                lambda: f'exists("{self.rng.choice(sorted(env.maybe | set(env.vars) | {"never"}))}")',
             )
         )()
 
@@ -275,6 +278,10 @@ class Expressions:
         t = env.vars[name]
         parts = []
         for want, have in ((n, t.rows), (m, t.cols)):
+            steps = self.pick(env, lambda t, w=want, h=have: isinstance(t, S) and t.range is not None and t.range[0] >= 1 and t.range[1] * w <= h)
+            if steps and self.rng.random() < 0.5:
+                parts.append(f"(({steps} - 1) * {want} + 1):({steps} * {want})")
+                continue
             first = self.rng.randint(1, have - want + 1)
             if want == have and self.rng.random() < 0.5:
                 parts.append("")
@@ -309,4 +316,5 @@ class Expressions:
             out += [lambda: item] * 3
         for f in self.calls_giving(M, lambda t: (t.rows, t.cols) == (n, m)):
             out += [lambda f=f: self.call_text(env, f, depth)] * 2
+            out.append(lambda f=f: f'eval("{f.name}", {", ".join(self.of_type(env, k, 1) for _, k in f.params)})' if len(f.params) > 1 else self.call_text(env, f, depth))
         return out

@@ -437,7 +437,7 @@ class Writer(Expressions):
             self.emit(f"if ({self.rng.choice(('FALSE', '1 > 2', '0'))}) {{ dead{self.dead} = {self.matrix(env, 2, 2, 1)} }}")
         else:
             self.emit(f"dead{self.dead} = {self.scalar(env, 'double', 2)}")
-        env.maybe.add(f"dead{self.dead}")
+            env.maybe.add(f"dead{self.dead}")
 
     def fault(self, env: Env) -> None:
         """A statement that fails, or may."""
