@@ -10,7 +10,7 @@ from dmlite.hop.facts import Fact
 from dmlite.hop.infer import FactTable
 from dmlite.hop.node import HOLE, LITERAL, LIVE_IN, PICK, Hop, postorder
 from dmlite.hop.ops import BY_NAME
-from dmlite.plan.machine import DEFAULT, Machine
+from dmlite.hop.machine import DEFAULT, Machine
 
 SPARSE_LIMIT: Final = 0.4  # share of non-zeros up to which a matrix is taken to be CSR
 _CELL_BYTES: Final = 8
