@@ -165,10 +165,10 @@ def _an(text: str) -> str:
 
 
 def _call_fact(fact: Fact) -> Fact:
-    """What an instance is keyed by: bounds on non-zeros would only multiply instances."""
+    """What an instance is keyed by: kind, shape and constants; finer facts would only multiply instances."""
     if fact.kind == "unknown":
         return UNKNOWN
-    return replace(fact, nnz=None)
+    return Fact(fact.kind, fact.vtype, fact.rows, fact.cols, value=fact.value)
 
 
 def declared_fact(param: ast.Param) -> Fact:

@@ -8,9 +8,9 @@ from typing import Final
 
 from dmlite.hop.facts import Fact
 from dmlite.hop.infer import FactTable
+from dmlite.hop.machine import DEFAULT, Machine
 from dmlite.hop.node import HOLE, LITERAL, LIVE_IN, PICK, Hop, postorder
 from dmlite.hop.ops import BY_NAME
-from dmlite.hop.machine import DEFAULT, Machine
 
 SPARSE_LIMIT: Final = 0.4  # share of non-zeros up to which a matrix is taken to be CSR
 _CELL_BYTES: Final = 8

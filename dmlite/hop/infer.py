@@ -10,6 +10,7 @@ from dmlite.hop.linear import difference
 from dmlite.hop.node import HOLE, LITERAL, LIVE_IN, PICK, Hop
 from dmlite.hop.ops import BY_NAME
 from dmlite.hop.ops.row import Op, ShapeError, Size
+from dmlite.hop.structure import refine
 
 _SCALARS = {"D": "double", "I": "int", "B": "boolean", "T": "string"}
 
@@ -63,6 +64,10 @@ class FactTable:
             return self._pick(hop)
         row = BY_NAME[hop.op]
         facts = [self[a] for a in hop.args]
+        return refine(hop.op, self._shape(hop, row, facts), facts)
+
+    def _shape(self, hop: Hop, row: Op, facts: list[Fact]) -> Fact:
+        """Kind, value type, dimensions and the bound on the non-zeros."""
         if hop.op == "index":
             return self._index(hop, facts)
         if hop.op == "leftindex":

@@ -349,7 +349,7 @@ class Lowerer:
             end, changed = self.scope.vars, False
             for name in names & set(entry) & set(end):
                 old = entry[name].fact
-                joined = merge_value(old.join(end[name].fact))
+                joined = merge_value(old.join(end[name].fact, widen=True))
                 if joined != old:
                     widened = joined if attempt < _MAX_ROUNDS else Fact(joined.kind)
                     entry[name] = Variable(None, widened, entry[name].maybe_unset)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -205,11 +205,13 @@ def kind_key(value: Any) -> Any:
 
 
 def fact_of(value: Any, known: Fact, *, known_value: bool) -> Fact:
-    """The fact of a runtime value; scalars keep their constant only where the plan is keyed by it."""
-    if isinstance(value, np.ndarray):
-        return matrix(*value.shape)
+    """The fact of a runtime value: its shape, and what was known before. Scalars keep their constant only where the plan is keyed by it."""
     if is_matrix(value):
-        return matrix(*value.shape, value.nnz)
+        rows, cols = value.shape
+        nnz = rows * cols if isinstance(value, np.ndarray) else value.nnz
+        if not known.is_matrix:
+            return matrix(rows, cols, nnz)
+        return replace(known, rows=rows, cols=cols, nnz=nnz if known.nnz is None else min(nnz, known.nnz))
     if isinstance(value, DMLList):
         return Fact("list")
     vtype = vtype_of(value)
@@ -217,6 +219,4 @@ def fact_of(value: Any, known: Fact, *, known_value: bool) -> Fact:
         return known
     if known_value:
         return constant(value)
-    return scalar(
-        known.vtype if known.is_scalar and known.vtype else vtype if known.kind != "scalar" or known.vtype is None else known.vtype
-    )
+    return known.without_value() if known.is_scalar and known.vtype else scalar(vtype)

@@ -1,0 +1,161 @@
+"""Operator rows: fused operators, which only the optimizer makes.
+
+The weighted family needs a product of two thin factors, `U %*% t(V)` (m x n, U m x k and V n x k), only beside a driver
+of that shape: at the stored cells of a CSR driver, and rows at a time beside a dense one, so that the product itself never
+exists. `_right` multiplies the result by V, `_left` multiplies t(U) by it. Every operator gives what its expression gives,
+NaN and Inf included, up to the rounding of sums.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from dmlite.hop.facts import Fact
+from dmlite.hop.ops.row import Op, ShapeError, Size, cellwise, column, row
+
+_WUV: Final = "W: M, U: M, V: M"
+_EPS: Final = f"{_WUV}, eps: D = ?"
+_FOUR: Final = f"{_WUV}, X: M"
+
+
+# ---------------------------------------------------------------- the weighted family
+def _factors(w: Fact, u: Fact, v: Fact, x: Fact | None = None) -> None:
+    """W and X must have the shape of U %*% t(V)."""
+    for one, other in ((u.cols, v.cols), (w.rows, u.rows), (w.cols, v.rows)):
+        if None not in (one, other) and one != other:
+            raise ShapeError(f"a {w.shape_text()} matrix beside the product of {u.shape_text()} and the transpose of {v.shape_text()}")
+    if x is not None and x.is_matrix:
+        cellwise(w, x)
+
+
+def _known(*sizes: int | None) -> int | None:
+    return next((n for n in sizes if n is not None), None)
+
+
+def _cells_size(w: Fact, u: Fact, v: Fact, *rest: Fact) -> Size:
+    _factors(w, u, v, *rest)
+    return _known(w.rows, u.rows), _known(w.cols, v.rows)
+
+
+def _right_size(w: Fact, u: Fact, v: Fact, *rest: Fact) -> Size:
+    _factors(w, u, v, *rest)
+    return _known(w.rows, u.rows), _known(v.cols, u.cols)
+
+
+def _left_size(w: Fact, u: Fact, v: Fact, *rest: Fact) -> Size:
+    _factors(w, u, v, *rest)
+    return _known(u.cols, v.cols), _known(w.cols, v.rows)
+
+
+def _sum_size(w: Fact, u: Fact, v: Fact, *rest: Fact) -> Size:
+    _factors(w, u, v, *rest)
+    return None, None
+
+
+def _kept(w: Fact, *_: Fact) -> int | None:
+    """The result is zero where the driver is."""
+    return w.nnz
+
+
+def _work(products: int, per_cell: float) -> Callable[..., float | None]:
+    """`products` times 2k operations for every non-zero of the driver, and `per_cell` more."""
+
+    def flops(w: Fact, u: Fact, *_: Fact) -> float | None:
+        cells = w.cells if w.nnz is None else w.nnz
+        return None if cells is None or u.cols is None else cells * (2.0 * products * u.cols + per_cell)
+
+    return flops
+
+
+def _gram_work(x: Fact, u: Fact, v: Fact) -> float | None:
+    """The cells where X is zero are done by the two small matrices t(U) %*% U and t(V) %*% V."""
+    at_cells = _work(1, 4)(x, u)
+    if at_cells is None or u.cells is None or v.cells is None or u.cols is None:
+        return at_cells
+    return at_cells + 2.0 * u.cols * (u.cells + v.cells)
+
+
+def _cells(name: str, params: str, doc: str, per_cell: float, **kw: Any) -> Op:
+    row = {"size": _cells_size, "nnz": _kept, "flops": _work(1, per_cell), "zero": (0,), **kw}
+    return Op(name, params, "M", f"weighted.{name}", doc, spelling=f"{name}()", **row)
+
+
+def _with_products(name: str, params: str, cells: str, per_cell: float, **kw: Any) -> tuple[Op, ...]:
+    """The cells themselves, times V from the right, and t(U) times them."""
+    sides = (("_right", f"({cells}) %*% V.", _right_size), ("_left", f"t(U) %*% ({cells}).", _left_size))
+    return (
+        _cells(name, params, f"{cells}.", per_cell, **kw),
+        *(
+            Op(name + end, params, "M", f"weighted.{name}{end}", doc, size, flops=_work(2, per_cell), spelling=f"{name}{end}()")
+            for end, doc, size in sides
+        ),
+    )
+
+
+def _sum(name: str, params: str, doc: str, per_cell: float, **kw: Any) -> Op:
+    row = {"size": _sum_size, "flops": _work(1, per_cell), **kw}
+    return Op(name, params, "D", f"weighted.{name}", doc, spelling=f"{name}()", **row)
+
+
+_WEIGHTED: Final = (
+    *_with_products("wdivmm_mul", _WUV, "W * (U %*% t(V))", 1),
+    *_with_products("wdivmm_div", _EPS, "W / (U %*% t(V) + eps)", 4, nnz=None, zero=()),
+    *_with_products("wdivmm_minus", _WUV, "(W != 0) * (U %*% t(V) - W)", 1),
+    *_with_products("wdivmm_minus_weighted", _FOUR, "W * (U %*% t(V) - X)", 2),
+    _cells("wsigmoid", _WUV, "W * sigmoid(U %*% t(V)).", 22),
+    _cells("wsigmoid_minus", _WUV, "W * sigmoid(-(U %*% t(V))).", 22),
+    _cells("wsigmoid_log", _WUV, "W * log(sigmoid(U %*% t(V))), without overflow.", 54),
+    _cells("wsigmoid_log_minus", _WUV, "W * log(sigmoid(-(U %*% t(V)))), without overflow.", 54),
+    _cells("wumm_mul", f"{_WUV}, f: T", "W * f(U %*% t(V)) for a cellwise function of one operand.", 20),
+    _cells("wumm_div", f"{_WUV}, f: T", "W / f(U %*% t(V)) for a cellwise function of one operand.", 24, nnz=None, zero=()),
+    _sum("wsloss", _WUV, "sum((W - U %*% t(V)) ^ 2).", 4, flops=_gram_work),
+    _sum("wsloss_nz", _WUV, "sum((W != 0) * (W - U %*% t(V)) ^ 2).", 3),
+    _sum("wsloss_post", _FOUR, "sum(W * (X - U %*% t(V)) ^ 2).", 4),
+    _sum("wsloss_pre", _FOUR, "sum((X - W * (U %*% t(V))) ^ 2).", 4),
+    _sum("wcemm", _EPS, "sum(W * log(U %*% t(V) + eps)).", 35),
+)
+
+
+# ---------------------------------------------------------------- sums of products, cell by cell
+def _together(*facts: Fact) -> Size:
+    cellwise(*facts)
+    return None, None
+
+
+def _passes(per_cell: float) -> Callable[..., float | None]:
+    """So many operations for each non-zero of the sparsest operand."""
+
+    def flops(*facts: Fact) -> float | None:
+        counts = [f.cells if f.nnz is None else f.nnz for f in facts if f.is_matrix]
+        return min((per_cell * c for c in counts if c is not None), default=None)
+
+    return flops
+
+
+def _dot(name: str, params: str, returns: str, doc: str, size: Callable[..., Size], per_cell: float, **kw: Any) -> Op:
+    return Op(name, params, returns, f"fused.{name}", doc, size, flops=_passes(per_cell), spelling=f"{name}()", **kw)
+
+
+_AGGREGATES: Final = (
+    _dot("tak", "X: M, Y: M", "D", "sum(X * Y).", _together, 2),
+    _dot("tak3", "X: M, Y: M, Z: M", "D", "sum(X * Y * Z).", _together, 3),
+    _dot("tak_rows", "X: M, Y: M", "M", "rowSums(X * Y).", column, 2),
+    _dot("tak_cols", "X: M, Y: M", "M", "colSums(X * Y).", row, 2),
+    _dot("sumsq_diff", "X: M, Y: M", "D", "sum((X - Y) ^ 2).", _together, 3),
+)
+
+
+# ---------------------------------------------------------------- cell by cell
+def _cell(name: str, params: str, doc: str, per_cell: float, **kw: Any) -> Op:
+    return Op(name, params, "M", f"fused.{name}", doc, cellwise, flops=_passes(per_cell), spelling=f"{name}()", **kw)
+
+
+_CELLWISE: Final = (
+    _cell("log_nz", "X: M, base: D = ?", "(X != 0) * log(X, base), natural without a base; stored cells only when X is sparse.", 33),
+    _cell("minus_nz", "X: M, s: D", "X - s * (X != 0); stored cells only when X is sparse.", 2),
+    _cell("relu_backward", "X: M, Y: M", "(X > 0) * Y in one pass.", 1, zero=(1,)),
+    _cell("one_minus_mul", "X: M, Y: M", "1 - X * Y in one buffer.", 2),
+)  # fmt: skip
+
+ROWS: Final[tuple[Op, ...]] = (*_WEIGHTED, *_AGGREGATES, *_CELLWISE)
