@@ -81,7 +81,7 @@ class Emitter:
             text = f"{target} = {self._expression(step, args, out and out[0])}"
             text = f"{out[1]}\n{text}" if out and out[1] else text
         if self.stats:
-            text = f"_t = clock()\n{text}\nrecord({number}, clock() - _t)"
+            text = f"_t = clock()\n{text}\nrecord({number}, clock() - _t, {target})"
         self.body.append((text, step))
         dead = [self.names[d] for d in step.dead if self._worth_release(self.plan.facts[d])]
         if dead:

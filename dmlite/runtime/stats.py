@@ -1,12 +1,18 @@
-"""Where the time goes: seconds and calls per operator and DML line."""
+"""What a run took: seconds, calls and result sizes of every step, by plan or summed up by DML line; and peak memory."""
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
+from types import TracebackType
 from typing import Any
 
+import numpy as np
+
+from dmlite.backends.local.storage import is_matrix
 from dmlite.errors import Span
 
 
@@ -20,29 +26,115 @@ class Entry:
     calls: int = 0
 
 
+@dataclass
+class Measured:
+    """What one step of one plan took and gave. The size is that of a recent result; rows to bytes are None for scalars."""
+
+    seconds: float = 0.0
+    calls: int = 0
+    rows: int | None = None
+    cols: int | None = None
+    nnz: int | None = None
+    bytes: int | None = None
+    dense: bool | None = None
+
+    def look_at(self, value: Any) -> None:
+        """Note the size of a result. Counting non-zeros reads a dense matrix once."""
+        if is_matrix(value):
+            self.rows, self.cols = value.shape
+            self.dense = isinstance(value, np.ndarray)
+            self.nnz = int(np.count_nonzero(value)) if self.dense else int(value.nnz)
+            self.bytes = value.nbytes if self.dense else value.data.nbytes + value.indices.nbytes + value.indptr.nbytes
+
+
 class Stats:
-    """Collects what instrumented blocks record."""
+    """Collects what instrumented blocks record.
+
+    sizes: also look at results, at the 1st, 2nd, 4th, 8th, ... call of a step, outside of the measured time.
+    """
 
     clock = staticmethod(perf_counter)
 
-    def __init__(self) -> None:
-        self.entries: dict[tuple[str, str], Entry] = {}
+    def __init__(self, *, sizes: bool = False) -> None:
+        self.sizes = sizes
+        self._plans: list[tuple[Sequence[Any], list[Measured]]] = []
 
-    def recorder(self, steps: Sequence[Any]) -> Callable[[int, float], None]:
-        """The function a generated block reports to: step number and seconds."""
-        entries = [self._entry(step) for step in steps]
+    def recorder(self, steps: Sequence[Any]) -> Callable[[int, float, Any], None]:
+        """The function a generated block reports to: step number, seconds, result."""
+        measured = [Measured() for _ in steps]
+        self._plans.append((steps, measured))
+        sizes = self.sizes
 
-        def record(number: int, seconds: float) -> None:
-            entry = entries[number]
-            entry.seconds += seconds
-            entry.calls += 1
+        def record(number: int, seconds: float, value: Any) -> None:
+            step = measured[number]
+            step.seconds += seconds
+            calls = step.calls = step.calls + 1
+            if sizes and not calls & (calls - 1):
+                step.look_at(value)
 
         return record
 
-    def _entry(self, step: Any) -> Entry:
-        key = (step.hop.op, str(step.span))
-        return self.entries.setdefault(key, Entry(step.hop.op, step.span))
+    def of(self, steps: Sequence[Any]) -> list[Measured] | None:
+        """What was recorded for the steps of one plan, or None when it was made without statistics."""
+        return next((measured for known, measured in self._plans if known is steps), None)
+
+    @property
+    def entries(self) -> dict[tuple[str, str], Entry]:
+        """Sums over all plans, by operator and place."""
+        found: dict[tuple[str, str], Entry] = {}
+        for steps, measured in self._plans:
+            for step, took in zip(steps, measured, strict=True):
+                entry = found.setdefault((step.hop.op, str(step.span)), Entry(step.hop.op, step.span))
+                entry.seconds += took.seconds
+                entry.calls += took.calls
+        return found
 
     def heaviest(self, count: int = 10) -> list[Entry]:
         """The operators that took most time, heaviest first."""
         return sorted((e for e in self.entries.values() if e.calls), key=lambda e: -e.seconds)[:count]
+
+
+class PeakMemory:
+    """By how much memory grew at its highest inside of a with-block, in bytes.
+
+    Where the system can forget an earlier peak (Linux) that is exact; elsewhere growth below an earlier peak is not seen.
+    """
+
+    bytes: int = 0
+
+    def __enter__(self) -> PeakMemory:
+        try:
+            with open("/proc/self/clear_refs", "w") as file:
+                file.write("5")
+        except OSError:
+            pass
+        self._start = _resident()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.bytes = max(0, _peak() - self._start)
+
+
+def _resident() -> int:
+    """Bytes of this process that are in memory now; its peak where the system does not tell."""
+    try:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return _peak()
+
+
+def _peak() -> int:
+    try:
+        with open("/proc/self/status") as file:
+            for line in file:
+                if line.startswith("VmHWM:"):
+                    return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    try:
+        import resource  # not on every system
+    except ImportError:
+        return 0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
