@@ -11,6 +11,7 @@ from dmlite.hop.infer import FactTable
 from dmlite.hop.machine import DEFAULT, Machine
 from dmlite.hop.node import HOLE, LITERAL, LIVE_IN, PICK, Hop, postorder
 from dmlite.hop.ops import BY_NAME
+from dmlite.hop.ops.row import ShapeError
 
 SPARSE_LIMIT: Final = 0.4  # share of non-zeros up to which a matrix is taken to be CSR
 _CELL_BYTES: Final = 8
@@ -56,7 +57,10 @@ def _flops(hop: Hop, fact: Fact, operands: list[Fact]) -> float | None:
     if row.view:
         return 0.0
     if row.flops is not None:
-        return row.flops(*operands)
+        try:
+            return row.flops(*operands)
+        except ShapeError:
+            return None
     cells = [f.cells for f in (fact, *operands) if f.is_matrix]
     return None if None in cells else float(max(c for c in cells if c is not None))
 
@@ -89,4 +93,4 @@ def bytes_of(fact: Fact, *, dense: bool = False) -> int | None:
 
 def nonzeros(fact: Fact) -> float | None:
     """The non-zeros to expect: the average where it is known, else the upper bound."""
-    return fact.nnz
+    return fact.nnz_avg if fact.nnz_avg is not None else fact.nnz
