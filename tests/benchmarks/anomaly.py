@@ -94,18 +94,20 @@ def lstm(iterations: int, rounds: int) -> None:
     compare(f"LSTM, {iterations} iterations", lambda: ml.execute(script), lambda: ref.train_lstm(series, W, iterations), rounds)
 
 
-def autoencoder(iterations: int, rounds: int) -> None:
+def autoencoder(iterations: int, rounds: int, *, keep_all: bool) -> None:
+    """keep_all: no `.output(...)`, so that every intermediate of the last iteration stays available, as the tutorial has it."""
     spectrum = np.fft.fft(ref.lorenz(10, 28, 8 / 3), axis=0).real
     X = ref.squashed(spectrum)
     W1, W2 = ref.autoencoder_weights(3000, 100)
-    script = dml(AUTOENCODER).input(X=X, W1=W1, W2=W2, iterations=iterations).output("W1", "W2")
+    script = dml(AUTOENCODER).input(X=X, W1=W1, W2=W2, iterations=iterations)
+    script = script if keep_all else script.output("W1", "W2")
     ml = MLContext()
     mine = ml.execute(script)
     V1, V2, _ = ref.train_autoencoder(spectrum, W1, W2, iterations)
     np.testing.assert_allclose(mine.get("W1").toNumPy(), V1, rtol=1e-8, atol=1e-10)
     np.testing.assert_allclose(mine.get("W2").toNumPy(), V2, rtol=1e-8, atol=1e-10)
     compare(
-        f"autoencoder, {iterations} iterations",
+        f"autoencoder, {iterations} iterations, {'all variables kept' if keep_all else 'weights wanted'}",
         lambda: ml.execute(script),
         lambda: ref.train_autoencoder(spectrum, W1, W2, iterations, every=iterations + 1),
         rounds,
@@ -119,4 +121,5 @@ if __name__ == "__main__":
     parser.add_argument("--autoencoder", type=int, default=500)
     options = parser.parse_args()
     lstm(options.lstm, options.rounds)
-    autoencoder(options.autoencoder, options.rounds)
+    autoencoder(options.autoencoder, options.rounds, keep_all=False)
+    autoencoder(options.autoencoder, options.rounds, keep_all=True)

@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from dmlite.backends.local import scalar
-from dmlite.backends.local.storage import Matrix, dense, is_matrix, is_sparse, settle
+from dmlite.backends.local.storage import Matrix, dense, is_matrix, is_sparse, settle, with_cells
 from dmlite.errors import DMLRuntimeError
 from dmlite.memory import reserve
 
@@ -67,15 +67,10 @@ def _at(x: Any, rows: np.ndarray, cols: np.ndarray) -> Any:
     return x[rows, cols] if m > 1 else x[rows, 0]
 
 
-def _with_cells(x: Matrix, data: np.ndarray) -> Matrix:
-    """CSR with the structure of `x` and other values, sharing no memory with `x`."""
-    return settle(type(x)((data, x.indices.copy(), x.indptr.copy()), shape=x.shape))
-
-
 def _completed(x: Matrix, data: np.ndarray, zero: Any) -> Matrix:
     """`data` in the stored cells of `x`, `zero` (broadcast; taken over when it is full) in all others."""
     if not np.any(zero):
-        return _with_cells(x, data)
+        return with_cells(x, data)
     if np.shape(zero) == x.shape:
         out = zero
     else:

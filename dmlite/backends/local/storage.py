@@ -59,6 +59,11 @@ def settle(x: csr_array) -> Matrix:
     return x.toarray() if cols == 1 or x.nnz > SPARSE_LIMIT * rows * cols else x
 
 
+def with_cells(x: csr_array, data: np.ndarray) -> Matrix:
+    """The structure of `x` with other values in its stored cells, sharing no memory with `x`. Takes ownership of `data`."""
+    return settle(type(x)((data, x.indices.copy(), x.indptr.copy()), shape=x.shape))
+
+
 def choose(x: np.ndarray) -> Matrix:
     """CSR when a dense result turned out to be sparse and large enough for that to pay."""
     if x.size < 4096 or x.shape[1] == 1:

@@ -4,10 +4,24 @@ from __future__ import annotations
 
 from typing import Final
 
-from dmlite.hop.ops import aggregates, casts, cellwise, construct, indexing, linalg, lists, neural, probability, reorg, statistics, system
+from dmlite.hop.ops import (
+    aggregates,
+    casts,
+    cellwise,
+    construct,
+    fused,
+    indexing,
+    linalg,
+    lists,
+    neural,
+    probability,
+    reorg,
+    statistics,
+    system,
+)
 from dmlite.hop.ops.row import Op
 
-TOPICS: Final = (cellwise, aggregates, statistics, construct, reorg, indexing, lists, casts, linalg, probability, neural, system)
+TOPICS: Final = (cellwise, aggregates, statistics, construct, reorg, indexing, lists, casts, linalg, probability, neural, fused, system)
 BY_NAME: Final[dict[str, Op]] = {op.name: op for topic in TOPICS for op in topic.ROWS}
 _BY_SPELLING: Final[dict[str, list[Op]]] = {}
 for _op in BY_NAME.values():
