@@ -27,7 +27,7 @@ class Signature:
     def __init__(self, block: Block):
         self.inputs = block.inputs
         self.recycled = block.recycled
-        maybe_unset = {h.args[0].value for h in block.hops if h.op == "is_set"}.difference(block.checked).keys()
+        maybe_unset = {h.args[0].value for h in block.hops if h.op == "is_set"}.difference(block.checked)
         self.facts = [UNKNOWN if n in maybe_unset else block.fact_in(n) for n in self.inputs]
         self.by_value = _size_scalars(block) - block.varying
 
