@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from dmlite.hop.facts import matrix, scalar
 from dmlite.hop.infer import FactTable
-from dmlite.hop.node import HOLE, LITERAL, Hop, make
+from dmlite.hop.node import HOLE, LITERAL, Hop, literal, make
 from dmlite.hop.ops import BY_NAME
 from dmlite.hop.text import dml_to_hop
+
+
+ABSENT: Final = "none"  # in a pattern: an argument that is left out
+ANYTHING: Final = "any"  # holes whose name starts so stand for any node, also for an argument that is left out
 
 
 def parse_pattern(text: str) -> Hop:
@@ -46,6 +50,8 @@ class Holes:
             yield from self._operands(patterns[1:], nodes[1:], first)
 
     def _kind_fits(self, name: str, node: Hop) -> bool:
+        if name.startswith(ANYTHING):
+            return True
         fact = self.facts[node]
         return fact.is_matrix if name[0].isupper() else fact.is_scalar and fact.vtype in ("double", "int")
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+import operator
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Final, Literal
 
 from dmlite.hop.facts import Fact
 from dmlite.hop.infer import FactTable
-from dmlite.hop.node import Hop
+from dmlite.hop.node import HOLE, Hop, literal, make
 from dmlite.rewrite.pattern import Holes, parse_pattern
 
 Values = Literal["exact", "reassociates", "ignores-nan"]
@@ -37,16 +40,17 @@ class Match:
 
     def inner_only(self) -> bool:
         """Whether every operator strictly inside the match serves the match alone, so that rewriting drops them all."""
-        stack = list(self.root.args)
         holes = set(self.bound.values())
+        inside: Counter[Hop] = Counter()
+        stack = [self.root]
         while stack:
-            hop = stack.pop()
-            if hop in holes or not hop.args:
-                continue
-            if not self.only_use(hop):
-                return False
-            stack.extend(hop.args)
-        return True
+            for arg in stack.pop().args:
+                if arg in holes or not arg.args:
+                    continue
+                if arg not in inside:
+                    stack.append(arg)
+                inside[arg] += 1
+        return all(self.uses.get(hop, count) <= count for hop, count in inside.items())
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,9 @@ class Rule:
     why: the reason, one line, as shown by explain.
     values: exact (bit for bit, up to the sign of zero) | reassociates (rounding may differ) | ignores-nan (differs where
         NaN or Inf meet a zero).
-    shapes: for the generic test, the shape of each hole as "X=3x4"; holes not named are 5x4.
+    shapes: for the generic test, the shape of each hole as "X=3x4", and the constant that a scalar hole stands for as "a=2";
+        matrix holes not named are 5x4, scalar holes not named are not constant.
+    facts: for the generic test, what the guard wants to know besides, as "X low=0 integer; Y finite".
     """
 
     name: str
@@ -71,12 +77,16 @@ class Rule:
     values: Values = "exact"
     where: Callable[[Match], bool] | None = None
     shapes: str = ""
+    facts: str = ""
     example: str = ""
+
+    @property
+    def spellings(self) -> tuple[str, ...]:
+        return (self.before,) if isinstance(self.before, str) else self.before
 
     @cached_property
     def patterns(self) -> tuple[Hop, ...]:
-        spellings = (self.before,) if isinstance(self.before, str) else self.before
-        return tuple(map(parse_pattern, spellings))
+        return tuple(map(parse_pattern, self.spellings))
 
     @cached_property
     def replacement(self) -> Hop:
@@ -97,11 +107,36 @@ class Rule:
 
 
 def instantiate(pattern: Hop, bound: Mapping[str, Hop]) -> Hop:
-    """`pattern` with its holes filled."""
-    from dmlite.hop.node import HOLE, make
-
+    """`pattern` with its holes filled; arithmetic on constants is done at once."""
     if pattern.op == HOLE:
         return bound[pattern.value]
     if not pattern.args:
         return pattern
-    return make(pattern.op, (instantiate(a, bound) for a in pattern.args), pattern.value, pattern.tag)
+    args = [instantiate(a, bound) for a in pattern.args]
+    return folded(pattern.op, args) or make(pattern.op, args, pattern.value, pattern.tag)
+
+
+_FOLDED: Final[dict[str, Callable[..., float]]] = {
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
+    "div": operator.truediv,
+    "neg": operator.neg,
+    "square": lambda x: float(x * x),
+    "min2": min,
+    "max2": max,
+}
+
+
+def folded(op: str, args: Sequence[Hop]) -> Hop | None:
+    """The constant that an operator on constant numbers gives; None where that is left to the run time."""
+    function = _FOLDED.get(op)
+    values = [a.value for a in args if a.is_literal and a.value.__class__ in (int, float)]
+    if function is None or len(values) < len(args):
+        return None
+    try:
+        result = function(*values)
+    except (ArithmeticError, ValueError):
+        return None
+    exact = -(2**63) <= result < 2**63 if isinstance(result, int) else math.isfinite(result)
+    return literal(result) if exact else None

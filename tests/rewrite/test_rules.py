@@ -3,46 +3,51 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.sparse import csr_array, random_array
+from scipy.sparse import csr_array
 
 from dmlite import MLContext, dml, settings
 from dmlite.hop.facts import matrix, scalar
 from dmlite.hop.infer import FactTable
-from dmlite.hop.node import HOLE, LITERAL, Hop, live_in, make, postorder
+from dmlite.hop.node import HOLE, LITERAL, LIVE_IN, Hop, literal, live_in, make, postorder
 from dmlite.hop.ops import BY_NAME
 from dmlite.hop.program import Block, Root
 from dmlite.rewrite.driver import rewrite
 from dmlite.rewrite.phases import ALL
 from dmlite.rewrite.rule import Rule, instantiate
+from tests.support.fixtures import Given, default, drawn, given
 
 RULES = pytest.mark.parametrize("rule", ALL, ids=lambda r: r.name)
-DEFAULT_SHAPE = (5, 4)
+SPELLINGS = pytest.mark.parametrize(
+    ("rule", "spelling"), [(r, i) for r in ALL for i in range(len(r.spellings))], ids=lambda x: x.name if isinstance(x, Rule) else str(x)
+)
 
 
-def holes(rule: Rule) -> list[str]:
-    return sorted({h.value for h in postorder([rule.patterns[0]]) if h.op == HOLE})
+def holes(pattern: Hop) -> list[str]:
+    return sorted({h.value for h in postorder([pattern]) if h.op == HOLE})
 
 
-def shape_of(rule: Rule, hole: str) -> tuple[int, int]:
-    found = re.search(rf"\b{hole}=(\d+)x(\d+)", rule.shapes)
-    return (int(found[1]), int(found[2])) if found else DEFAULT_SHAPE
+def variables(rule: Rule, pattern: Hop) -> dict[str, Given]:
+    """What the record says of its holes."""
+    sizes = re.sub(r"(\w+)=(\d+)x(\d+)", r"\1[\2,\3]", rule.shapes).split()
+    known = given(", ".join(sizes), rule.facts)
+    return {h: known.get(h) or default(h) for h in holes(pattern)}
 
 
-def facts_for(rule: Rule) -> dict:
-    return {h: matrix(*shape_of(rule, h)) if h[0].isupper() else scalar("double") for h in holes(rule)}
+def block_of(rule: Rule, pattern: Hop, *, constants: bool = True) -> Block:
+    """The pattern over live-ins; scalar holes that the record gives a value are constants."""
+    known = variables(rule, pattern)
+    bound = {h: literal(v.value) if constants and v.fact.is_const else live_in(h) for h, v in known.items()}
+    facts = {h: v.fact.without_value() for h, v in known.items()}
+    return Block([Root("r", instantiate(pattern, bound))], facts, {})
 
 
-def block_of(rule: Rule, pattern: Hop) -> Block:
-    bound = {h: live_in(h) for h in holes(rule)}
-    return Block([Root("r", instantiate(pattern, bound))], facts_for(rule), {})
-
-
-@RULES
-def test_fires_on_its_own_pattern_and_keeps_kind_and_shape(rule):
-    block = block_of(rule, rule.patterns[0])
+@SPELLINGS
+def test_fires_on_its_own_pattern_and_keeps_kind_and_shape(rule, spelling):
+    block = block_of(rule, rule.patterns[spelling])
     facts = FactTable(block.facts_in)
     roots, firings = rewrite(block, facts, [rule])
     assert rule.name in [f.rule for f in firings]
@@ -50,9 +55,9 @@ def test_fires_on_its_own_pattern_and_keeps_kind_and_shape(rule):
     assert (before.kind, before.vtype, before.rows, before.cols) == (after.kind, after.vtype, after.rows, after.cols)
 
 
-@RULES
-def test_comes_to_an_end_with_all_rules(rule):
-    block = block_of(rule, rule.patterns[0])
+@SPELLINGS
+def test_comes_to_an_end_with_all_rules(rule, spelling):
+    block = block_of(rule, rule.patterns[spelling])
     with settings(verify=True):
         roots, firings = rewrite(block, FactTable(block.facts_in), ALL)
     assert len(firings) < 20
@@ -60,25 +65,20 @@ def test_comes_to_an_end_with_all_rules(rule):
     assert [r.hop for r in again] == [r.hop for r in roots] and not more
 
 
-def inputs(rule: Rule, kind: str) -> dict:
+def inputs(rule: Rule, pattern: Hop, kind: str) -> dict:
     rng = np.random.default_rng(7)
     out: dict = {}
-    for hole in holes(rule):
-        if hole[0].islower():
-            out[hole] = 1.75
+    for hole, variable in variables(rule, pattern).items():
+        if not variable.fact.is_matrix:
+            out[hole] = 1.75 if variable.value is None else variable.value
             continue
-        shape = shape_of(rule, hole)
+        shape = variable.shape
         if kind == "cell" and not rule.shapes:
             shape = (1, 1)
         if kind == "empty" and not rule.shapes:
             shape = (0, 4)
-        if kind == "sparse":
-            out[hole] = csr_array(random_array(shape, density=0.3, rng=rng))
-            continue
-        out[hole] = rng.normal(size=shape)
-        if kind == "nan" and out[hole].size:
-            out[hole].flat[0] = np.nan
-            out[hole].flat[-1] = np.inf
+        x = drawn(replace(variable, shape=shape), kind, rng)
+        out[hole] = csr_array(x * (rng.random(shape) < 0.3)) if kind == "sparse" else x
     return out
 
 
@@ -102,17 +102,41 @@ def as_array(x: object) -> np.ndarray:
     return x.toarray() if hasattr(x, "toarray") else np.asarray(x, dtype=float)
 
 
-@RULES
+@SPELLINGS
 @pytest.mark.parametrize("kind", ["dense", "sparse", "cell", "empty", "nan"])
-def test_both_sides_are_equal(rule, kind):
+def test_both_sides_are_equal(rule, spelling, kind):
     if kind == "nan" and rule.values == "ignores-nan":
         pytest.skip("the rule is tagged as differing where NaN or Inf meet a zero")
-    bound = inputs(rule, kind)
+    pattern = rule.patterns[spelling]
+    bound = inputs(rule, pattern, kind)
     with np.errstate(all="ignore"):
-        before, after = as_array(value(rule.patterns[0], bound)), as_array(value(rule.replacement, bound))
+        before, after = as_array(value(pattern, bound)), as_array(value(replacement(rule, pattern), bound))
     assert before.shape == after.shape
     exact = rule.values == "exact"
     np.testing.assert_allclose(after, before, rtol=0 if exact else 1e-12, atol=0 if exact else 1e-12, equal_nan=True)
+
+
+def replacement(rule: Rule, pattern: Hop) -> Hop:
+    """What the rule makes of a spelling, over its holes."""
+    if not callable(rule.after):
+        return rule.replacement
+    block = block_of(rule, pattern)
+    (found,), _ = rewrite(block, FactTable(block.facts_in), [rule])
+    return as_pattern(found.hop)
+
+
+def as_pattern(hop: Hop) -> Hop:
+    return make(HOLE, (), hop.value) if hop.op == LIVE_IN else make(hop.op, map(as_pattern, hop.args), hop.value, hop.tag)
+
+
+def test_what_a_computed_result_gives_is_its_example():
+    for rule in ALL:
+        if callable(rule.after):
+            bound = {h: literal(v.value) for h, v in variables(rule, rule.patterns[0]).items() if v.fact.is_const}
+            example = instantiate(rule.replacement, {h: bound.get(h, live_in(h)) for h in holes(rule.replacement)})
+            block = block_of(rule, rule.patterns[0])
+            (found,), _ = rewrite(block, FactTable(block.facts_in), [rule])
+            assert found.hop is example, rule.name
 
 
 @RULES
@@ -120,9 +144,9 @@ def test_where_the_guard_fails_it_does_not_fire(rule):
     """With nothing known of shapes, or with the inside of the pattern needed elsewhere, a guarded rule stays away."""
     if rule.where is None:
         pytest.skip("the rule has no guard")
-    block = block_of(rule, rule.patterns[0])
+    block = block_of(rule, rule.patterns[0], constants=False)
     inner = [Root(f"s{i}", a) for i, a in enumerate(block.roots[0].hop.args) if a.args]
-    unknown = {n: matrix() if f.is_matrix else f for n, f in block.facts_in.items()}
+    unknown = {n: matrix() if f.is_matrix else scalar(f.vtype) for n, f in block.facts_in.items()}
     guarded = Block([*block.roots, *inner], unknown, {})
     _, firings = rewrite(guarded, FactTable(unknown), [rule])
     assert not firings

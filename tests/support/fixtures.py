@@ -100,11 +100,12 @@ def _pair(topic: str, block: str) -> Pair:
             lines.append(line)
     halves = "\n".join(lines).split("\n---\n")
     assert len(halves) == 2 and "name" in heads, f"{topic}: a pair needs a name and two halves around ---:\n{block}"
-    sizes = _variables(heads.get("sizes", ""), heads.get("facts", ""))
+    sizes = given(heads.get("sizes", ""), heads.get("facts", ""))
     return Pair(topic, heads["name"], halves[0].strip(), halves[1].strip(), int(heads.get("level", 2)), sizes)
 
 
-def _variables(sizes: str, facts: str) -> dict[str, Given]:
+def given(sizes: str, facts: str) -> dict[str, Given]:
+    """The variables that the two header lines tell of."""
     found: dict[str, Given] = {}
     for text in re.split(r",\s*(?![^\[]*\])", sizes) if sizes else ():
         dims = re.fullmatch(r"(\w+)\[(\d+|\?),\s*(\d+|\?)\](?:\s+nnz=(\d+))?", text.strip())
@@ -192,10 +193,11 @@ def rewritten(pair: Pair, block: Block) -> tuple[dict[str, Hop], list[Firing]]:
 def inputs(pair: Pair, names: list[str], kind: str) -> dict[str, Any]:
     """Seeded values for the variables of a pair. kind: plain | nan (every matrix holds NaN, Inf and -Inf)."""
     rng = np.random.default_rng(11)
-    return {name: _value(pair.sizes.get(name) or default(name), kind, rng) for name in sorted(names)}
+    return {name: drawn(pair.sizes.get(name) or default(name), kind, rng) for name in sorted(names)}
 
 
-def _value(variable: Given, kind: str, rng: np.random.Generator) -> Any:
+def drawn(variable: Given, kind: str, rng: np.random.Generator) -> Any:
+    """A value with the shape and the facts of a variable."""
     fact = variable.fact
     if not fact.is_matrix:
         return variable.value if variable.value is not None else float(rng.uniform(0.5, 2.0))
