@@ -63,8 +63,8 @@ def _at(x: Any, rows: np.ndarray, cols: np.ndarray) -> Any:
         return x
     n, m = x.shape
     if n == 1:
-        return x[0, cols] if m > 1 else x[0, 0]
-    return x[rows, cols] if m > 1 else x[rows, 0]
+        return x[0, cols] if m != 1 else x[0, 0]
+    return x[rows, cols] if m != 1 else x[rows, 0]
 
 
 def _completed(x: Matrix, data: np.ndarray, zero: Any) -> Matrix:

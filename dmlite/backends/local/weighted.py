@@ -1,0 +1,331 @@
+"""The weighted family: what needs the product D = U %*% t(V) of thin factors only beside a driver matrix W of its shape.
+
+U is m x k, V n x k, W m x n. Beside a CSR driver D is computed at the stored cells alone, beside a dense one for a block of rows
+at a time; the only m x n memory ever used is that of W and of a result of that shape.
+
+Cells that a CSR driver does not store follow `elementwise`: a product with them is zero. A quotient with them is zero unless the divisor is
+zero or NaN; bounds of the factors exclude that most of the time, else the divisors are computed once, in blocks, to see whether
+there is one, and if so all cells are worked on as they would be without fusion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from dmlite.backends.local import elementwise
+from dmlite.backends.local.storage import Matrix, dense, is_sparse, with_cells
+from dmlite.errors import DMLRuntimeError
+from dmlite.memory import reserve
+
+_GATHERED: Final = 1 << 18  # numbers in a block of gathered rows of U or V, which stays in cache
+_BLOCK: Final = 1 << 19  # cells in a block of rows
+_GATHER_LIMIT: Final = 0.05  # share of stored cells from which on whole rows of D cost less than gathered cells
+_CANCELLED: Final = 1e-5  # a squared loss this small beside its terms has lost too many digits
+
+_NEVER_ZERO: Final = frozenset({"exp", "sigmoid_op"})  # functions that only underflow gives a zero
+
+_Cells = Callable[..., np.ndarray]
+
+
+# ---------------------------------------------------------------- D where it is needed
+def _factors(w: Matrix, u: Matrix, v: Matrix) -> tuple[np.ndarray, np.ndarray]:
+    """U and V as dense arrays whose rows are contiguous. Raises DMLRuntimeError when their product has not the shape of W."""
+    if (u.shape[0], v.shape[0]) != w.shape or u.shape[1] != v.shape[1]:
+        raise DMLRuntimeError(f"a matrix of {_shape(w)} does not fit the product of {_shape(u)} and the transpose of {_shape(v)}")
+    return np.ascontiguousarray(dense(u)), np.ascontiguousarray(dense(v))
+
+
+def _shape(x: Matrix) -> str:
+    return f"{x.shape[0]}x{x.shape[1]}"
+
+
+def _spans(rows: int, cols: int) -> Iterator[tuple[int, int]]:
+    """Blocks of rows, as first and one past the last."""
+    step = max(1, _BLOCK // max(1, cols))
+    return ((i, min(rows, i + step)) for i in range(0, rows, step))
+
+
+def _rows(x: Any, i: int, j: int) -> Any:
+    """Rows of a matrix as a dense block, anything else as it is."""
+    if isinstance(x, np.ndarray):
+        return x[i:j]
+    return x[i:j].toarray() if hasattr(x, "tocsr") else x
+
+
+def _row_numbers(w: Matrix) -> np.ndarray:
+    return np.repeat(np.arange(w.shape[0], dtype=w.indices.dtype), np.diff(w.indptr))
+
+
+def _stored(w: Matrix, u: np.ndarray, v: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+    """The stored cells of a CSR `w` in blocks: their places, and a scratch array with D there."""
+    if w.nnz > _GATHER_LIMIT * w.shape[0] * w.shape[1]:
+        for i, j in _spans(*w.shape):
+            part = slice(w.indptr[i], w.indptr[j])
+            rows = np.repeat(np.arange(j - i), np.diff(w.indptr[i : j + 1]))
+            yield part, (u[i:j] @ v.T)[rows, w.indices[part]]
+        return
+    rows, width = _row_numbers(w), max(1, u.shape[1])
+    step = max(1, _GATHERED // width)
+    left, right = np.empty((2, min(step, w.nnz), u.shape[1]))
+    for start in range(0, w.nnz, step):
+        part = slice(start, min(start + step, w.nnz))
+        count = part.stop - start
+        a = u.take(rows[part], axis=0, out=left[:count], mode="clip")
+        b = v.take(w.indices[part], axis=0, out=right[:count], mode="clip")
+        yield part, np.einsum("ij,ij->i", a, b)
+
+
+def _beside(x: Matrix, w: Matrix) -> np.ndarray:
+    """The cells of `x` where the CSR matrix `w` stores one. Raises DMLRuntimeError when the shapes differ."""
+    if x.shape != w.shape:
+        raise DMLRuntimeError(f"matrices of {_shape(x)} and {_shape(w)} do not fit cell by cell")
+    rows = _row_numbers(w)
+    if not is_sparse(x):
+        return x[rows, w.indices]
+    if x.nnz == w.nnz and np.array_equal(x.indptr, w.indptr) and np.array_equal(x.indices, w.indices):
+        return x.data
+    if not x.nnz:
+        return np.zeros(w.nnz)
+    wanted = rows.astype(np.int64) * w.shape[1] + w.indices
+    present = _row_numbers(x).astype(np.int64) * w.shape[1] + x.indices
+    place = np.minimum(np.searchsorted(present, wanted), x.nnz - 1)
+    return np.where(present[place] == wanted, x.data[place], 0.0)
+
+
+# ---------------------------------------------------------------- what is done with D
+class _Cell(NamedTuple):
+    """One function of driver, D (which it may overwrite) and further operands, cell by cell.
+
+    divisor: what the driver is divided by, as a function of D and the scalar operands; None when it is not.
+    """
+
+    of: _Cells
+    divisor: _Cells | None = None
+
+
+def _times(w: np.ndarray, d: np.ndarray) -> np.ndarray:
+    return np.multiply(w, d, out=d)
+
+
+def _plus(d: np.ndarray, eps: float | None) -> np.ndarray:
+    return d if eps is None else np.add(d, eps, out=d)
+
+
+def _over(w: np.ndarray, d: np.ndarray, eps: float | None = None) -> np.ndarray:
+    d = _plus(d, eps)
+    return np.divide(w, d, out=d)
+
+
+def _minus(w: np.ndarray, d: np.ndarray) -> np.ndarray:
+    return _times(w != 0, np.subtract(d, w, out=d))
+
+
+def _minus_weighted(w: np.ndarray, d: np.ndarray, x: np.ndarray) -> np.ndarray:
+    return _times(w, np.subtract(d, x, out=d))
+
+
+def _function(name: str) -> Callable[[np.ndarray], np.ndarray]:
+    return getattr(elementwise, name)
+
+
+def _log_sigmoid(z: np.ndarray) -> np.ndarray:
+    """log(1 / (1 + exp(-z))), exact far from zero on both sides."""
+    return np.negative(np.logaddexp(0.0, np.negative(z, out=z)), out=z)
+
+
+_MUL: Final = _Cell(_times)
+_DIV: Final = _Cell(_over, _plus)
+_MINUS: Final = _Cell(_minus)
+_MINUS_WEIGHTED: Final = _Cell(_minus_weighted)
+_SIGMOID: Final = _Cell(lambda w, d: _times(w, elementwise.sigmoid_op(d)))
+_SIGMOID_MINUS: Final = _Cell(lambda w, d: _times(w, elementwise.sigmoid_op(np.negative(d, out=d))))
+_SIGMOID_LOG: Final = _Cell(lambda w, d: _times(w, _log_sigmoid(d)))
+_SIGMOID_LOG_MINUS: Final = _Cell(lambda w, d: _times(w, _log_sigmoid(np.negative(d, out=d))))
+_OF_MUL: Final = _Cell(lambda w, d, f: _times(w, _function(f)(d)))
+_OF_DIV: Final = _Cell(lambda w, d, f: _over(w, _function(f)(d)), lambda d, f: _function(f)(d))
+_SQUARED: Final = _Cell(lambda w, d, x: _times(w, np.square(np.subtract(x, d, out=d), out=d)))
+_SQUARED_NZ: Final = _Cell(lambda w, d: _times(w != 0, np.square(np.subtract(w, d, out=d), out=d)))
+_LOG: Final = _Cell(lambda w, d, eps: _times(w, np.log(_plus(d, eps), out=d)))
+
+
+# ---------------------------------------------------------------- cells that are not stored, in a quotient
+def _product_bounds(u: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The smallest and the largest product of a number of U and one of V, by column; NaN where there is one."""
+    ends = np.array([a * b for a in (u.min(0), u.max(0)) for b in (v.min(0), v.max(0))])
+    return ends.min(0), ends.max(0)
+
+
+def _surely_not_zero(u: np.ndarray, v: np.ndarray, eps: float) -> bool:
+    """Whether bounds of the factors show that no cell of D + eps is zero or NaN; False when they do not tell."""
+    if not (u.size and v.size):
+        return False
+    low, high = _product_bounds(u, v)
+    if not (np.isfinite(low.sum()) and np.isfinite(high.sum())):
+        return False
+    if low.min() >= 0 and eps >= 0:  # a sum of numbers that are not negative is no smaller than the largest
+        return bool(max(low.max(), eps) > 0)
+    if high.max() <= 0 and eps <= 0:
+        return bool(min(high.min(), eps) < 0)
+    rounding = 1e-15 * u.shape[1] * (np.maximum(-low, high).sum() + abs(eps))
+    return bool(low.sum() + eps > rounding or high.sum() + eps < -rounding)
+
+
+def _surely_large(u: np.ndarray, v: np.ndarray) -> bool:
+    """Whether bounds of the factors show that every cell of D is finite and exp of it not zero."""
+    if not (u.size and v.size):
+        return False
+    low, high = _product_bounds(u, v)
+    return bool(low.sum() > -700 and np.isfinite(high.sum()))
+
+
+def _zeros_stay(cell: _Cell, u: np.ndarray, v: np.ndarray, rest: tuple[Any, ...]) -> bool:
+    """Whether the result is zero wherever a CSR driver stores nothing, for these factors."""
+    if cell.divisor is None:
+        return True
+    eps = rest[0] if rest else None
+    if _surely_large(u, v) if eps in _NEVER_ZERO else not isinstance(eps, str) and _surely_not_zero(u, v, eps or 0.0):
+        return True
+    for i, j in _spans(u.shape[0], v.shape[0]):
+        d = cell.divisor(u[i:j] @ v.T, *rest)
+        if np.isnan(d).any() or not d.all():
+            return False
+    return True
+
+
+# ---------------------------------------------------------------- kernels from cells
+def _driven(cell: _Cell, w: Matrix, u: np.ndarray, v: np.ndarray, rest: tuple[Any, ...]) -> np.ndarray | None:
+    """The result at the stored cells of a CSR driver; None when the driver is dense, or the other cells matter too."""
+    if not is_sparse(w) or not _zeros_stay(cell, u, v, rest):
+        return None
+    rest = tuple(_beside(x, w) if hasattr(x, "shape") else x for x in rest)
+    data = np.empty(w.nnz)
+    for part, d in _stored(w, u, v):
+        data[part] = cell.of(w.data[part], d, *_parts(rest, part))
+    return data
+
+
+def _operand(w: Matrix, data: np.ndarray) -> Matrix:
+    """CSR with the structure of `w`, shared with it unless there are zeros, which must not meet NaN or Inf in a product."""
+    return type(w)((data, w.indices, w.indptr), shape=w.shape) if data.all() else with_cells(w, data)
+
+
+def _parts(rest: tuple[Any, ...], part: slice) -> Iterator[Any]:
+    return (x[part] if isinstance(x, np.ndarray) else x for x in rest)
+
+
+def _blocks(cell: _Cell, w: Matrix, u: np.ndarray, v: np.ndarray, rest: tuple[Any, ...]) -> Iterator[tuple[slice, np.ndarray]]:
+    """The result a block of rows at a time."""
+    for i, j in _spans(*w.shape):
+        yield slice(i, j), cell.of(_rows(w, i, j), u[i:j] @ v.T, *(_rows(x, i, j) for x in rest))
+
+
+def _cells(cell: _Cell) -> Callable[..., Matrix]:
+    """m x n: the cells themselves, CSR when the driver is and zeros stay zero."""
+
+    def kernel(w: Matrix, u: Matrix, v: Matrix, *rest: Any) -> Matrix:
+        u, v = _factors(w, u, v)
+        data = _driven(cell, w, u, v, rest)
+        if data is not None:
+            return with_cells(w, data)
+        reserve(*w.shape, "the result")
+        out = np.empty(w.shape)
+        for part, block in _blocks(cell, w, u, v, rest):
+            out[part] = block
+        return out
+
+    return kernel
+
+
+def _right(cell: _Cell) -> Callable[..., np.ndarray]:
+    """m x k: the cells times V."""
+
+    def kernel(w: Matrix, u: Matrix, v: Matrix, *rest: Any) -> np.ndarray:
+        u, v = _factors(w, u, v)
+        data = _driven(cell, w, u, v, rest)
+        if data is not None:
+            return _operand(w, data) @ v
+        out = np.empty(u.shape)
+        for part, block in _blocks(cell, w, u, v, rest):
+            np.matmul(block, v, out=out[part])
+        return out
+
+    return kernel
+
+
+def _left(cell: _Cell) -> Callable[..., np.ndarray]:
+    """k x n: t(U) times the cells."""
+
+    def kernel(w: Matrix, u: Matrix, v: Matrix, *rest: Any) -> np.ndarray:
+        u, v = _factors(w, u, v)
+        data = _driven(cell, w, u, v, rest)
+        if data is not None:
+            return (_operand(w, data).T @ u).T
+        out = np.zeros((v.shape[1], v.shape[0]))
+        for part, block in _blocks(cell, w, u, v, rest):
+            out += u[part].T @ block
+        return out
+
+    return kernel
+
+
+def _sum(cell: _Cell) -> Callable[..., float]:
+    """The sum of the cells."""
+
+    def kernel(w: Matrix, u: Matrix, v: Matrix, *rest: Any) -> float:
+        u, v = _factors(w, u, v)
+        data = _driven(cell, w, u, v, rest)
+        if data is not None:
+            return float(np.add.reduce(data))
+        return sum((float(np.add.reduce(block, axis=None)) for _, block in _blocks(cell, w, u, v, rest)), 0.0)
+
+    return kernel
+
+
+wdivmm_mul, wdivmm_mul_right, wdivmm_mul_left = _cells(_MUL), _right(_MUL), _left(_MUL)
+wdivmm_div, wdivmm_div_right, wdivmm_div_left = _cells(_DIV), _right(_DIV), _left(_DIV)
+wdivmm_minus, wdivmm_minus_right, wdivmm_minus_left = _cells(_MINUS), _right(_MINUS), _left(_MINUS)
+wdivmm_minus_weighted = _cells(_MINUS_WEIGHTED)
+wdivmm_minus_weighted_right, wdivmm_minus_weighted_left = _right(_MINUS_WEIGHTED), _left(_MINUS_WEIGHTED)
+wsigmoid, wsigmoid_minus = _cells(_SIGMOID), _cells(_SIGMOID_MINUS)
+wsigmoid_log, wsigmoid_log_minus = _cells(_SIGMOID_LOG), _cells(_SIGMOID_LOG_MINUS)
+wumm_mul, wumm_div = _cells(_OF_MUL), _cells(_OF_DIV)
+wsloss_post, wsloss_nz, wcemm = _sum(_SQUARED), _sum(_SQUARED_NZ), _sum(_LOG)
+
+
+# ---------------------------------------------------------------- squared losses over all cells
+def wsloss(x: Matrix, u: Matrix, v: Matrix) -> float:
+    """sum((X - U %*% t(V)) ^ 2).
+
+    For a CSR X the cells it does not store are summed as sum((t(U) %*% U) * (t(V) %*% V)) without the stored ones;
+    where that difference cancels, or is not finite, all cells are computed.
+    """
+    u, v = _factors(x, u, v)
+    if is_sparse(x):
+        everywhere = float(np.vdot(u.T @ u, v.T @ v))
+        at_stored = sum((float(np.dot(x.data[part] - 2.0 * d, x.data[part])) for part, d in _stored(x, u, v)), 0.0)
+        total = everywhere + at_stored
+        if total > _CANCELLED * (everywhere + float(x.data @ x.data)):
+            return total
+    return sum((_sumsq(_rows(x, i, j) - u[i:j] @ v.T) for i, j in _spans(*x.shape)), 0.0)
+
+
+def wsloss_pre(w: Matrix, u: Matrix, v: Matrix, x: Matrix) -> float:
+    """sum((X - W * (U %*% t(V))) ^ 2). Raises DMLRuntimeError when the shapes do not fit."""
+    if x.shape != w.shape:
+        raise DMLRuntimeError(f"matrices of {_shape(x)} and {_shape(w)} do not fit cell by cell")
+    u, v = _factors(w, u, v)
+    data = _driven(_MUL, w, u, v, ())
+    if data is None:
+        return sum((_sumsq(_rows(x, part.start, part.stop) - block) for part, block in _blocks(_MUL, w, u, v, ())), 0.0)
+    stored = type(w)((data, w.indices, w.indptr), shape=w.shape)
+    if is_sparse(x):
+        return _sumsq((x - stored).data)
+    return sum((_sumsq(x[i:j] - _rows(stored, i, j)) for i, j in _spans(*w.shape)), 0.0)
+
+
+def _sumsq(x: np.ndarray) -> float:
+    cells = x.ravel(order="K")
+    return float(cells.dot(cells))
