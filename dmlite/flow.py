@@ -19,6 +19,7 @@ from dmlite.lang import nodes as ast
 from dmlite.lang.check import check
 from dmlite.lang.modules import Module, load_modules
 from dmlite.lang.parser import parse
+from dmlite.rewrite.loops import Hoisted, hoist_invariants
 from dmlite.runtime.engine import Engine
 from dmlite.runtime.stats import Stats
 
@@ -50,6 +51,7 @@ class Unit:
     module: Module | None = None
     context: Context | None = None
     program: Program | None = None
+    hoisted: list[Hoisted] = field(default_factory=list)
     engine: Engine | None = None
     files: dict[str, tuple[int, int] | None] = field(default_factory=dict)
 
@@ -98,6 +100,12 @@ def _lower(unit: Unit) -> None:
     unit.context.problems.raise_if_any()
 
 
+def _rewrite(unit: Unit) -> None:
+    assert unit.program is not None
+    if unit.config.opt_level >= 2:
+        unit.hoisted = hoist_invariants(unit.program)
+
+
 def _generate(unit: Unit) -> None:
     assert unit.program is not None
     unit.engine = Engine(unit.program, unit.config, lambda name, args: _call_by_name(unit, name, args), unit.stats)
@@ -108,6 +116,7 @@ STAGES: Final[tuple[tuple[str, Callable[[Unit], None]], ...]] = (
     ("modules", _modules),  # the files it imports; what is missing is reported with the problems of the next stage
     ("check", _check),  # names, arguments, structure: every problem at once
     ("hops", _lower),  # constants and shapes flow; kinds and shapes are checked
+    ("rewrite", _rewrite),  # whole-program rewrites: work that leaves loops
     ("runtime", _generate),  # control flow as Python; blocks are rewritten and planned when their inputs are known
 )
 

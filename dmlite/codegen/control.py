@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from dmlite.codegen.emit import tidy
 from dmlite.errors import Span
 from dmlite.hop.facts import Fact
-from dmlite.hop.program import Block, CallNode, ForNode, FunctionInstance, IfNode, Node, WhileNode, children, shown, walk_blocks
+from dmlite.hop.program import Block, CallNode, ForNode, FunctionInstance, IfNode, Node, WhileNode, assigned_in, shown, walk_blocks
 
 
 @dataclass
@@ -136,7 +136,7 @@ class FunctionWriter:
         if p.restored:
             self._add(depth + 1, f"before = ({''.join(self._local(n) + ', ' for n in p.restored)})")
         self._add(depth + 1, f"for {self._local(node.var)} in part:")
-        fresh = sorted({self._local(n) for n in _assigned(node.body)} - {self._local(n) for n in own} - {self._local(node.var)})
+        fresh = sorted({self._local(n) for n in assigned_in(node.body)} - {self._local(n) for n in own} - {self._local(node.var)})
         if fresh:
             self._add(depth + 2, f"{' = '.join(fresh)} = UNSET")
         if p.restored:
@@ -156,25 +156,10 @@ def _may_be_large(fact: Fact) -> bool:
     return fact.kind != "scalar" and (fact.cells is None or fact.cells > 1000)
 
 
-def _assigned(nodes: list[Node]) -> set[str]:
-    """Every variable that some node below may set."""
-    names: set[str] = set()
-    for node in nodes:
-        if isinstance(node, Block):
-            names.update(node.outputs)
-        elif isinstance(node, CallNode):
-            names.update(node.results)
-        elif isinstance(node, ForNode):
-            names.add(node.var)
-        for inner in children(node):
-            names |= _assigned(inner)
-    return names
-
-
 def _may_be_unset(instance: FunctionInstance) -> set[str]:
     """Variables that generated code may mention before they are set."""
     names = set(instance.maybe_unset)
     for block in walk_blocks(instance.body):
         names.update(block.checked)
         names |= {h.args[0].value for h in block.hops if h.op == "is_set"}
-    return names | set(instance.returns) | _assigned(instance.body)
+    return names | set(instance.returns) | assigned_in(instance.body)

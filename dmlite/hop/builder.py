@@ -16,6 +16,11 @@ from dmlite.hop.program import Block, Node, Root
 _DRAWS = frozenset({"rand", "sample"})
 
 
+def fresh_name(prefix: str) -> str:
+    """A name for a variable of the compiler's own, which no script can have."""
+    return f"%{prefix}{fresh_tag()}"
+
+
 @dataclass
 class Variable:
     """What a name stands for: a node of the open block, or (hop None) a variable bound by an earlier block."""

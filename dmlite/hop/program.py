@@ -158,6 +158,21 @@ def children(node: Node) -> list[list[Node]]:
     return []
 
 
+def assigned_in(nodes: list[Node]) -> set[str]:
+    """Every variable that some node below may set."""
+    names: set[str] = set()
+    for node in nodes:
+        if isinstance(node, Block):
+            names.update(node.outputs)
+        elif isinstance(node, CallNode):
+            names.update(node.results)
+        elif isinstance(node, ForNode):
+            names.add(node.var)
+        for inner in children(node):
+            names |= assigned_in(inner)
+    return names
+
+
 def walk_blocks(nodes: list[Node]) -> Iterator[Block]:
     for node in nodes:
         if isinstance(node, Block):

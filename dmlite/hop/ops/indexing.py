@@ -12,26 +12,40 @@ from dmlite.hop.facts import Fact
 from dmlite.hop.ops.row import Op, ShapeError, Size
 
 
-def _width(x: Fact, low: Fact, high: Fact, whole: int | None) -> int | None:
+def outside(low: float, high: float, shape: str, axis: int) -> tuple[str, str]:
+    """Message and hint for a range that is not within a matrix of this shape, along its rows (axis 0) or columns (1)."""
+    what, size = (("row", "nrow"), ("column", "ncol"))[axis]
+    if high < low:
+        return f"the {what} range {low}:{high} is empty", "the upper bound may not be below the lower one"
+    hint = f"{what}s are 1 to {size}(X); a matrix does not grow, but {'rc'[axis]}bind joins two"
+    if low < 0:
+        hint = f'no index leaves {what}s out; removeEmpty(target=X, margin="{what[:3]}s", select=..) drops them'
+    elif low < 1:
+        hint = "indices count from 1"
+    return f"{what} index {low if low == high else f'{low}:{high}'} is outside of a {shape} matrix", hint
+
+
+def _width(x: Fact, low: Fact, high: Fact, axis: int) -> int | None:
     """Cells between constant bounds; None when not known here (an unknown bound may also be a missing one).
 
     Raises ShapeError when constant bounds do not lie within the matrix.
     """
     first, last = low.const_int(), high.const_int()
-    for bound in (first, last):
-        if bound is not None and (bound < 1 or (whole is not None and bound > whole)):
-            raise ShapeError(f"index {bound} is outside of a {x.shape_text()} matrix")
+    whole = (x.rows, x.cols)[axis]
+    known = [bound for bound in (first, last) if bound is not None]
+    if known and (min(known) < 1 or (whole is not None and max(known) > whole)):
+        raise ShapeError(*outside(known[0], known[-1], x.shape_text(), axis))
     if first is None or last is None:
         return None
     if last < first:
-        raise ShapeError(f"the range {first}:{last} is empty", "the upper bound may not be below the lower one")
+        raise ShapeError(*outside(first, last, x.shape_text(), axis))
     return last - first + 1
 
 
 def _index_size(x: Fact, rl: Fact, ru: Fact, cl: Fact, cu: Fact) -> Size:
     if not x.is_matrix:
         return None, None
-    return _width(x, rl, ru, x.rows), _width(x, cl, cu, x.cols)
+    return _width(x, rl, ru, 0), _width(x, cl, cu, 1)
 
 
 def _index_nnz(x: Fact, *_: Fact) -> int | None:
