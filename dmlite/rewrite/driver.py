@@ -15,6 +15,7 @@ from dmlite.hop.infer import FactTable
 from dmlite.hop.node import Hop, make, postorder
 from dmlite.hop.ops.row import ShapeError
 from dmlite.hop.program import Block, Root
+from dmlite.hop.verify import verify
 from dmlite.rewrite.rule import Rule
 
 MAX_FIRINGS = 64  # at one node: more means that rules undo each other
@@ -139,4 +140,7 @@ def rewrite(block: Block, facts: FactTable, rules: Sequence[Rule]) -> tuple[list
     if not rules or not any(facts[h].is_matrix for h in block.hops):
         return block.roots, []  # rules are about matrices; most blocks of loops and conditions have none
     rewriter = Rewriter(block, facts, rules)
-    return rewriter.run(), rewriter.firings
+    roots = rewriter.run()
+    if config().verify:
+        verify(block.roots, roots, block.inputs, facts, "rewriting")
+    return roots, rewriter.firings
