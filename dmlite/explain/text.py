@@ -1,154 +1,297 @@
-"""Stages of a program as text: HOPs, the physical plan, and the generated Python."""
+"""A record as text: one operator a line, with where it stands, what it gives, what it takes and how it is computed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from difflib import SequenceMatcher
+from pathlib import PurePath
+from typing import Any, Final
 
-from dmlite.hop.facts import Fact
-from dmlite.hop.infer import FactTable
-from dmlite.hop.node import LITERAL, LIVE_IN, PICK, Hop, postorder
-from dmlite.hop.ops import BY_NAME
-from dmlite.hop.program import Block, CallNode, ForNode, FunctionInstance, IfNode, Node, Program, Root, WhileNode
+from dmlite.explain.accuracy import all_errors, heaviest, size_errors, timed
+from dmlite.explain.record import BlockRecord, FunctionRecord, Graph, Item, Operator, Place, Record, Rewrite, Value
 from dmlite.memory import human
-from dmlite.plan.physical import BlockPlan
-from dmlite.rewrite.driver import Firing
-from dmlite.runtime.engine import Engine
 
-_INFIX = frozenset(["+", "-", "*", "/", "^", "%*%", "%%", "%/%", "<", "<=", ">", ">=", "==", "!=", "&", "|"])
-
-
-def explain(engine: Engine, level: str) -> str:
-    """The program at `level`: hops (after lowering), plan (rewritten, with storage and kernels) or runtime (Python source)."""
-    views: dict[str, Callable[[Block], Iterator[str]]] = {
-        "hops": hops_of_block,
-        "plan": lambda b: plan_of_block(engine, b),
-        "runtime": lambda b: source_of_block(engine, b),
-    }
-    return "\n".join(program_text(engine.program, views[level])) + "\n"
+View = Callable[[BlockRecord], Iterator[str]]
+_HEAVY: Final = 5  # operators named as those that take most time
+_GOOD: Final = 2.0  # a q-error up to this is a good estimate
+_WIDE: Final = 60  # operators wider than this move the rest of their line to the right
 
 
-def program_text(program: Program, view: Callable[[Block], Iterator[str]]) -> Iterator[str]:
-    """Every function with its control flow; `view` writes the blocks."""
-    for function in (program.main, *program.functions.values()):
-        yield _head(function)
-        yield from _nodes(function.body, "  ", view)
+def text_of(record: Record, level: str) -> str:
+    """The program at `level`: ast, hops, plan, runtime or trace."""
+    return "\n".join([*_head(record, level), *_LEVELS[level](record)]) + "\n"
 
 
-def _head(function: FunctionInstance) -> str:
-    given = ", ".join(map(shown, function.params))
-    results = ", ".join(map(shown, function.returns))
-    return f"MAIN ({given}) -> ({results})" if function.key == "main" else f"FUNCTION {function.key} ({given}) -> ({results})"
+def _head(record: Record, level: str) -> Iterator[str]:
+    yield f"# {record.name}: {level}, optimization level {record.opt_level}"
+    if record.run is not None:
+        yield f"# ran in {seconds_text(record.run.seconds)}, memory grew by {human(record.run.peak)} at its highest"
 
 
-def _nodes(nodes: list[Node], indent: str, view: Callable[[Block], Iterator[str]]) -> Iterator[str]:
-    for node in nodes:
-        match node:
-            case Block():
-                if node.roots:
-                    yield f"{indent}BLOCK {_lines(node)}"
-                    yield from (f"{indent}  {line}" for line in view(node))
-            case CallNode():
-                yield f"{indent}CALL {', '.join(node.results)} = {node.function}({', '.join(node.args)})"
-            case IfNode():
-                yield f"{indent}IF {node.cond}"
-                yield from _nodes(node.then, indent + "  ", view)
-                if node.orelse:
-                    yield f"{indent}ELSE"
-                    yield from _nodes(node.orelse, indent + "  ", view)
-            case WhileNode():
-                yield f"{indent}WHILE {node.cond}"
-                yield from _nodes([*node.test, *node.body], indent + "  ", view)
-            case ForNode():
-                bounds = ":".join(b for b in (node.start, node.stop, node.step) if b)
-                yield f"{indent}{'PARFOR' if node.parallel else 'FOR'} {node.var} in {bounds}"
-                yield from _nodes(node.body, indent + "  ", view)
+# ---------------------------------------------------------------- control flow
+def _program(record: Record, view: View) -> Iterator[str]:
+    for function in record.functions:
+        yield signature(function)
+        yield from _items(record, function.body, "  ", view)
 
 
-def _lines(block: Block) -> str:
-    lines = sorted({s.line for s in block.spans.values()})
-    if not lines:
-        return ""
-    return f"line {lines[0]}" if lines[0] == lines[-1] else f"lines {lines[0]}-{lines[-1]}"
+def signature(function: FunctionRecord) -> str:
+    """`function f#0(X, n) -> (Y)`; the number tells instances for different arguments apart."""
+    head = "main" if function.key == "main" else f"function {function.key}"
+    return f"{head}({', '.join(function.params)}) -> ({', '.join(function.returns)})"
 
 
-# ---------------------------------------------------------------- operators, one a line
-def hops_of_block(block: Block) -> Iterator[str]:
-    """The block as lowered: every operator with its shape and source line."""
-    yield from _operators(block.roots, FactTable(block.facts_in, lenient=True), block)
-
-
-def _operators(roots: list[Root], facts: FactTable, block: Block, notes: Callable[[Hop], str] = lambda hop: "") -> Iterator[str]:
-    names: dict[Hop, str] = {}
-    for hop in postorder(r.hop for r in roots):
-        if hop.op == LITERAL:
-            names[hop] = "NULL" if hop.value is None else repr(hop.value)
-        elif hop.op == LIVE_IN:
-            names[hop] = shown(hop.value)
+def _items(record: Record, items: Sequence[Item], indent: str, view: View) -> Iterator[str]:
+    for item in items:
+        if item["kind"] == "block":
+            block = record.blocks[item["number"]]
+            lines = list(view(block))
+            if lines:
+                yield f"{indent}block {block.number}{_block_head(record, block)}"
+                yield from (f"{indent}  {line}" for line in lines)
         else:
-            names[hop] = f"h{sum(1 for n in names.values() if n.startswith('h') and n[1:].isdigit()) + 1}"
-            span = block.spans.get(hop)
-            where = f"line {span.line}" if span else ""
-            yield f"{names[hop]} = {_call(hop, [names[a] for a in hop.args]):<40} {_fact(facts[hop]):<24} {where:<9} {notes(hop)}".rstrip()
-    for root in roots:
-        if root.name is not None:
-            yield f"{shown(root.name)} <- {names[root.hop]}"
+            yield indent + control_text(item)
+            for key in ("test", "body", "then"):
+                yield from _items(record, item.get(key, ()), indent + "  ", view)
+            if item.get("else"):
+                yield f"{indent}else"
+                yield from _items(record, item["else"], indent + "  ", view)
 
 
-def _call(hop: Hop, args: list[str]) -> str:
-    if hop.op == PICK:
-        return f"result {hop.value + 1} of {args[0]}"
-    spelling = BY_NAME[hop.op].dml
-    if spelling in _INFIX and len(args) == 2:
-        return f"{args[0]} {spelling} {args[1]}"
-    while args and args[-1] == "NULL":
-        args = args[:-1]
-    return f"{spelling.removesuffix('()')}({', '.join(args)})"
+def control_text(item: Item) -> str:
+    """The head of a statement that holds others, or a call."""
+    match item["kind"]:
+        case "call":
+            results = f"[{', '.join(item['results'])}] = " if len(item["results"]) > 1 else "".join(f"{r} = " for r in item["results"])
+            return f"{results}{item['function']}({', '.join(item['args'])})"
+        case "for":
+            return f"{'parfor' if item['parallel'] else 'for'} ({item['variable']} in {':'.join(item['bounds'])})"
+    return f"{item['kind']} ({item['condition']})"
 
 
-def _fact(fact: Fact) -> str:
-    if fact.is_matrix:
-        sparse = f" nnz<={fact.nnz}" if fact.nnz is not None and fact.nnz != fact.cells else ""
-        size = f" {human(8 * fact.cells)}" if fact.cells is not None else ""
-        return f"[{fact.shape_text()}{sparse}{size}]"
-    return f"[{fact.vtype or fact.kind}]"
+def _block_head(record: Record, block: BlockRecord) -> str:
+    place = block.place
+    parts = []
+    if place is not None:
+        lines = f"line {place.line}" if place.line == place.end_line else f"lines {place.line}-{place.end_line}"
+        parts.append(lines if place.file == record.name else f"{lines} of {PurePath(place.file).name}")
+    if block.times not in (None, 1):
+        parts.append(f"{block.times} times")
+    if block.plans > 1:
+        parts.append(f"the heaviest of {block.plans} plans")
+    elif record.run is not None and not block.plans:
+        parts.append("not run")
+    return f": {', '.join(parts)}" if parts else ""
 
 
-def plan_of_block(engine: Engine, block: Block) -> Iterator[str]:
-    """The block after rewriting, with the kernel of every step and the rules that fired."""
-    run = engine.preview(block)
-    plan: BlockPlan = run.plan
-    steps = {s.hop: s for s in plan.steps}
+# ---------------------------------------------------------------- operators
+def _hops(record: Record) -> Iterator[str]:
+    def view(block: BlockRecord) -> Iterator[str]:
+        yield from _operators(record, block.hops)
 
-    def notes(hop: Hop) -> str:
-        step = steps.get(hop)
-        if step is None:
-            return ""
-        row = BY_NAME.get(hop.op)
-        storage = "dense" if step.dense else "dense or CSR" if step.fact.is_matrix else ""
-        extra = (
-            ["in place where unshared"]
-            if step.owned
-            else [f"into the buffer of operand {step.reuse + 1}"]
-            if step.reuse is not None
-            else []
-        )
-        return "  ".join(["local", row.kernel if row else "", storage, *extra]).rstrip()
-
-    yield from _operators(plan_roots(plan), plan.facts, block, notes)
-    yield from (_firing(f) for f in run.firings)
+    yield from _program(record, view)
 
 
-def plan_roots(plan: BlockPlan) -> list[Root]:
-    """The roots of a plan: its outputs, and its effects in order."""
-    effects = [Root(None, s.hop) for s in plan.steps if s.hop.op in BY_NAME and BY_NAME[s.hop.op].effect]
-    return [*effects, *(Root(name, hop) for name, hop in plan.outputs)]
+def _plan(record: Record) -> Iterator[str]:
+    def view(block: BlockRecord) -> Iterator[str]:
+        yield from _operators(record, block.plan)
+        if block.rewrites:
+            yield _totals(block)
+            yield from (f"  {line}" for line in _beside(block))
+            yield from (f"  {line}" for rewrite in block.rewrites for line in _rewrite_lines(record, rewrite))
+
+    yield from _program(record, view)
+    yield from _heavy(record)
+    yield from _accuracy(record)
 
 
-def _firing(firing: Firing) -> str:
-    where = f" at {firing.span}" if firing.span else ""
-    return f"rewritten by {firing.rule}: {firing.before!r} -> {firing.after!r}{where}"
+def _operators(record: Record, graph: Graph) -> Iterator[str]:
+    """What is known of the variables from before the block, then an operator a line."""
+    rows = list(_operator_rows(record, graph))
+    inputs = [f"{o.name} {size_text(o.value)}" for o in graph.operators if o.kind == "input"]
+    if rows and inputs:
+        yield f"reads {', '.join(inputs)}"
+    yield from _table(rows)
 
 
-def source_of_block(engine: Engine, block: Block) -> Iterator[str]:
-    """The Python that runs for the facts known at compile time."""
-    yield from engine.preview(block).code.source.rstrip().split("\n")
+def _operator_rows(record: Record, graph: Graph) -> Iterator[list[str]]:
+    for operator in graph.operators:
+        if operator.kind == "operator":
+            size = [size_text(operator.value), _bytes(operator.value)] if operator.name else ["", ""]
+            row = [line_text(record, operator.place), statement(operator), *size, seconds_text(operator.seconds)]
+            if record.run is not None:
+                row += _actual(operator)
+            if operator.kernel:
+                row += [operator.kernel, "; ".join(filter(None, (_storage(operator), operator.reason)))]
+            yield row
+    for result in graph.results:
+        if result.text != result.variable:
+            yield ["", f"{result.variable} = {result.text}"]
+
+
+def _storage(operator: Operator) -> str:
+    """How the result is stored, unless that follows from the kernel."""
+    return "" if operator.kernel == "numpy" and operator.value.storage == "dense" else operator.value.storage
+
+
+def statement(operator: Operator) -> str:
+    return f"{operator.name} = {operator.text}" if operator.name else operator.text
+
+
+def line_text(record: Record, place: Place | None) -> str:
+    """`12`, or `affine:12` when it stands in another file."""
+    if place is None:
+        return ""
+    return str(place.line) if place.file == record.name else f"{PurePath(place.file).stem}:{place.line}"
+
+
+def size_text(value: Value) -> str:
+    """`5x4`, `1000x1000 1%` for what is sparse; the type of a scalar."""
+    if value.kind != "matrix":
+        return value.vtype or (value.kind if value.kind != "unknown" else "?")
+    shape = f"{'?' if value.rows is None else value.rows}x{'?' if value.cols is None else value.cols}"
+    cells = value.rows * value.cols if value.rows is not None and value.cols is not None else 0
+    full = cells == 0 or value.expected is None or value.expected > 0.995 * cells
+    return shape if full else f"{shape} {share_text(value.expected / cells)}"  # type: ignore[operator]
+
+
+def share_text(share: float) -> str:
+    return f"{100 * share:.3g}%"
+
+
+def _bytes(value: Value) -> str:
+    return "" if value.kind != "matrix" else "?" if value.bytes is None else human(value.bytes)
+
+
+def seconds_text(seconds: float | None) -> str:
+    """`1.2 ms`; `?` when it is not known."""
+    if seconds is None:
+        return "?"
+    for unit, factor in (("s", 1.0), ("ms", 1e3), ("us", 1e6)):
+        if seconds * factor >= 1:
+            return f"{seconds * factor:.3g} {unit}"
+    return f"{seconds * 1e9:.3g} ns" if seconds > 0 else "0"
+
+
+def _actual(operator: Operator) -> list[str]:
+    """Measured beside the estimate: time of all calls, calls, real size, and the worse q-error of its size."""
+    actual = operator.actual
+    if actual is None:
+        return ["-", "", "", ""]
+    size = ""
+    if actual.rows is not None and actual.cols is not None and actual.bytes is not None:
+        sparse = f" {actual.nnz} nnz" if actual.storage == "CSR" else ""
+        size = f"{actual.rows}x{actual.cols}{sparse} {human(actual.bytes)}"
+    errors = size_errors(operator).values()
+    return [f"took {seconds_text(actual.seconds)}", f"/ {actual.calls}", size, f"q {max(errors):.2g}" if errors else ""]
+
+
+def _table(rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """Aligned columns; the first is aligned to the right."""
+    table = list(rows)
+    columns = max((len(row) for row in table), default=0)
+    widths = [max((len(row[k]) for row in table if k < len(row) and len(row[k]) <= _WIDE), default=0) for k in range(columns)]
+    for row in table:
+        cells = [cell.rjust(widths[0]) if k == 0 else cell.ljust(widths[k]) for k, cell in enumerate(row)]
+        yield "  ".join(cells).rstrip()
+
+
+# ---------------------------------------------------------------- before and after
+def _totals(block: BlockRecord) -> str:
+    before, after = _total(block.hops), _total(block.plan)
+    return f"rewritten: {before} before, {after} after"
+
+
+def _total(graph: Graph) -> str:
+    count = sum(o.kind == "operator" for o in graph.operators)
+    unknown = f" and {graph.unknown} of unknown cost" if graph.unknown else ""
+    return f"{count} operators in {seconds_text(graph.seconds)}{unknown}"
+
+
+def _beside(block: BlockRecord) -> Iterator[str]:
+    """Operators before and after in two columns; those that stay as they are, are left out."""
+    left, right = ([statement(o) for o in graph.operators if o.kind == "operator"] for graph in (block.hops, block.plan))
+    matcher = SequenceMatcher(None, left, right, autojunk=False)
+    rows: list[tuple[str, str]] = []
+    for what, a, b, c, d in matcher.get_opcodes():
+        if what != "equal":
+            height = max(b - a, d - c)
+            columns = ([""] * (height - len(part)) + part for part in (left[a:b], right[c:d]))
+            rows.extend(zip(*columns, strict=True))
+    width = max((len(row[0]) for row in rows if len(row[0]) <= _WIDE), default=0)
+    for before, after in rows:
+        yield f"{before.ljust(width)} | {after}".rstrip()
+
+
+def _rewrite_lines(record: Record, rewrite: Rewrite) -> Iterator[str]:
+    where = line_text(record, rewrite.place)
+    yield f"[{rewrite.number}] {rewrite.rule}{f' in line {where}' if where else ''}: {rewrite.why}"
+    yield f"    {rewrite.before}  ->  {rewrite.after}  {saving_text(rewrite)}"
+
+
+def saving_text(rewrite: Rewrite) -> str:
+    before, after = rewrite.before_seconds, rewrite.after_seconds
+    return f"({seconds_text(before)} -> {seconds_text(after)})"
+
+
+# ---------------------------------------------------------------- summaries
+def _heavy(record: Record) -> Iterator[str]:
+    total = sum(seconds for _, _, seconds in timed(record))
+    rows = [
+        [
+            seconds_text(seconds),
+            share_text(seconds / total),
+            f"block {block.number}",
+            line_text(record, operator.place),
+            statement(operator),
+        ]
+        for seconds, block, operator in heaviest(record, _HEAVY)
+    ]
+    if rows:
+        yield f"where the time goes ({'measured' if record.run else 'estimated, loops of unknown length once'})"
+        yield from (f"  {line}" for line in _table(rows))
+
+
+def _accuracy(record: Record) -> Iterator[str]:
+    errors = all_errors(record)
+    if errors:
+        good = sum(error <= _GOOD for error, *_ in errors) / len(errors)
+        yield f"estimates of nnz and bytes: {share_text(good)} of {len(errors)} within a factor of {_GOOD:g}"
+        for error, what, block, operator in errors[:_HEAVY]:
+            if error > _GOOD:
+                yield f"  off by {error:.3g} in {what}: block {block.number}, {statement(operator)}"
+
+
+# ---------------------------------------------------------------- other levels
+def _runtime(record: Record) -> Iterator[str]:
+    yield from _program(record, lambda block: iter(block.python.rstrip().split("\n")))
+
+
+def _trace(record: Record) -> Iterator[str]:
+    rewrites = [rewrite for block in record.blocks for rewrite in block.rewrites]
+    for rewrite in rewrites:
+        where = line_text(record, rewrite.place)
+        yield f"[{rewrite.number}] block {rewrite.block}{f', line {where}' if where else ''}: {rewrite.rule} ({rewrite.values})"
+        yield f"    {rewrite.before}"
+        yield f"    -> {rewrite.after}"
+        yield f"    {rewrite.why} {saving_text(rewrite)}"
+    if not rewrites:
+        yield "no rule fired"
+
+
+def _ast(record: Record) -> Iterator[str]:
+    stack: list[tuple[dict[str, Any], int]] = [(record.syntax, 0)]
+    while stack:
+        node, depth = stack.pop()
+        head = f"{node['node']} {node['text']}".rstrip()
+        yield f"{node['place']['line']:>4}  {'  ' * depth}{head}"
+        stack.extend((child, depth + 1) for child in reversed(node["children"]))
+
+
+_LEVELS: Final[dict[str, Callable[[Record], Iterator[str]]]] = {
+    "ast": _ast,
+    "hops": _hops,
+    "plan": _plan,
+    "runtime": _runtime,
+    "trace": _trace,
+}

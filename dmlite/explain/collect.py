@@ -1,0 +1,229 @@
+"""A compiled program, and perhaps a run of it, as a `Record`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from dmlite.codegen.emit import Emitter
+from dmlite.errors import Span
+from dmlite.explain import choice
+from dmlite.explain.graphs import GraphBuilder, graph_of_rewrite
+from dmlite.explain.lineage import Lineage, difference
+from dmlite.explain.naming import OperatorNames, Variables, is_temporary
+from dmlite.explain.record import BlockRecord, FunctionRecord, Item, Place, Record, Rewrite, Run
+from dmlite.explain.syntax import syntax_tree
+from dmlite.hop.cost import bytes_of, total
+from dmlite.hop.infer import FactTable
+from dmlite.hop.node import LITERAL, LIVE_IN, Hop, postorder
+from dmlite.hop.ops import BY_NAME
+from dmlite.hop.program import Block, CallNode, ForNode, FunctionInstance, IfNode, Node, Root, WhileNode
+from dmlite.hop.text import hop_to_dml
+from dmlite.lang import nodes as ast
+from dmlite.plan.physical import BlockPlan, Step
+from dmlite.rewrite.driver import Firing
+from dmlite.rewrite.phases import ALL
+from dmlite.runtime.engine import BlockRun, Engine
+from dmlite.runtime.stats import Measured
+
+LIMIT: Final = 12  # operators of an expression that are written out in a line
+SHORT: Final = 2  # operators of an operand that is written out rather than named
+_RULES: Final = {rule.name: rule for rule in ALL}
+
+
+def collect(script: ast.Script, name: str, engine: Engine, run: Run | None = None) -> Record:
+    """Everything about the program of `engine`; `run` when it was run with statistics before."""
+    collector = Collector(engine)
+    functions = [collector.function(f) for f in (engine.program.main, *engine.program.functions.values())]
+    sources = {name: script.span.source.text, **collector.sources}
+    return Record(name, engine.config.opt_level, functions, collector.blocks, sources, syntax_tree(script), run)
+
+
+def place_of(span: Span | None) -> Place | None:
+    return None if span is None else Place(span.source.name, span.line, span.col, span.end_line, span.end_col)
+
+
+class Collector:
+    """Walks the functions of a program; blocks are numbered in the order in which they stand there."""
+
+    def __init__(self, engine: Engine):
+        self.engine = engine
+        self.blocks: list[BlockRecord] = []
+        self.sources: dict[str, str] = {}
+        self._rewrites = 0
+        self._runs: dict[int, list[tuple[BlockRun, list[Measured]]]] = {}
+        for run in engine.runs:
+            measured = engine.stats.of(run.plan.steps) if engine.stats is not None else None
+            if measured is not None:
+                self._runs.setdefault(id(run.block), []).append((run, measured))
+
+    def function(self, function: FunctionInstance) -> FunctionRecord:
+        self.variables = Variables(function)
+        self._meaning: dict[str, str] = {}
+        self._constants: dict[str, Any] = {}
+        self._function = function.key
+        params, returns = ([self.variables[n] for n in names] for names in (function.params, function.returns))
+        return FunctionRecord(function.key, function.name, params, returns, self._items(function.body, 1))
+
+    # ------------------------------------------------------------ control flow
+    def _items(self, nodes: list[Node], times: int | None) -> list[Item]:
+        """times: how often the nodes are executed in one call of the function, as far as that is known."""
+        return [item for node in nodes for item in self._item(node, times)]
+
+    def _item(self, node: Node, times: int | None) -> Iterator[Item]:
+        match node:
+            case Block():
+                if node.roots:
+                    yield self._block(node, times)
+            case CallNode():
+                args, results = [self._text(a) for a in node.args], [self.variables[r] for r in node.results]
+                yield {"kind": "call", "function": node.function, "args": args, "results": results, **_at(node.span)}
+            case IfNode():
+                branches = {"then": self._items(node.then, None), "else": self._items(node.orelse, None)}
+                yield {"kind": "if", "condition": self._text(node.cond), **branches, **_at(node.span)}
+            case WhileNode():
+                test, body = self._items(node.test, None), self._items(node.body, None)
+                yield {"kind": "while", "condition": self._text(node.cond), "test": test, "body": body, **_at(node.span)}
+            case ForNode():
+                bounds = [self._text(b) for b in (node.start, node.stop, node.step) if b is not None]
+                rounds = self._rounds(node)
+                body = self._items(node.body, None if times is None or rounds is None else times * rounds)
+                parallel, variable = node.parallel is not None, self.variables[node.var]
+                yield {"kind": "for", "parallel": parallel, "variable": variable, "bounds": bounds, "times": rounds, "body": body} | _at(
+                    node.span
+                )
+
+    def _rounds(self, node: ForNode) -> int | None:
+        """How often a loop runs whose bounds are constants."""
+        values = [self._constants.get(b) for b in (node.start, node.stop, node.step) if b is not None]
+        if not all(isinstance(v, int) and not isinstance(v, bool) for v in values):
+            return None
+        start, stop = values[:2]
+        step = values[2] if len(values) > 2 else 1 if stop >= start else -1
+        return max(0, (stop - start) // step + 1) if step else None
+
+    def _text(self, variable: str) -> str:
+        """What a variable of the compiler holds, as it was last computed; any other by its name."""
+        return self._meaning.get(variable, self.variables[variable])
+
+    def _define(self, root: Root, names: Mapping[Hop, str]) -> None:
+        if root.name is not None and is_temporary(root.name):
+            leaves = {hop: name for hop, name in names.items() if hop.op == LIVE_IN}
+            self._meaning[root.name] = names[root.hop] if not root.hop.args else hop_to_dml(root.hop, leaves, LIMIT)
+            if root.hop.op == LITERAL:
+                self._constants[root.name] = root.hop.value
+
+    # ------------------------------------------------------------ blocks
+    def _block(self, block: Block, times: int | None) -> Item:
+        shown, measured, plans = self._shown_run(block)
+        number = len(self.blocks)
+        lineage = Lineage(shown.firings)
+        naming = OperatorNames(self.variables)
+        facts = FactTable(shown.facts_in, lenient=True)
+        before = naming.before(block.roots)
+        plan_roots = _roots(shown.plan, block)
+        after = naming.after(plan_roots, before, lineage)
+        for root in block.roots:
+            self._define(root, before)
+        for span in block.spans.values():
+            self.sources.setdefault(span.source.name, span.source.text)
+        hops = GraphBuilder(before, facts, block.spans).graph(block.roots)
+        python = Emitter(shown.plan, f"block{number}").emit().source
+        builder = GraphBuilder(after, facts, block.spans, lineage, choice.of_plan(shown.plan, python), measured, self._rewrites)
+        plan = builder.graph(plan_roots)
+        rewrites = [self._rewrite(number, firing, facts, {**before, **after}, shown.plan) for firing in shown.firings]
+        place = _extent(block, shown.firings)
+        peak = peak_of(shown.plan, facts)
+        self.blocks.append(BlockRecord(number, self._function, place, times, hops, plan, rewrites, python, peak, plans))
+        return {"kind": "block", "number": number}
+
+    def _shown_run(self, block: Block) -> tuple[BlockRun, list[Measured] | None, int]:
+        """The plan that took most time in the run, or the one made from what is known before it."""
+        runs = self._runs.get(id(block), [])
+        if not runs:
+            return self.engine.preview(block), None, 0
+        run, measured = max(runs, key=lambda r: sum(step.seconds for step in r[1]))
+        return run, measured, len(runs)
+
+    def _rewrite(self, block: int, firing: Firing, facts: FactTable, names: Mapping[Hop, str], plan: BlockPlan) -> Rewrite:
+        gone, new = difference(firing.before, firing.after)
+        left = {step.hop for step in plan.steps}
+        leaves = {hop: name for hop, name in names.items() if hop.op == LIVE_IN}
+        changing = {*gone, *new}
+        boundary = leaves | {h: n for h, n in names.items() if h not in changing and _is_long(h)}
+        rule = _RULES.get(firing.rule)
+        number, self._rewrites = self._rewrites, self._rewrites + 1
+        return Rewrite(
+            number,
+            block,
+            firing.rule,
+            rule.why if rule else "",
+            rule.values if rule else "",
+            place_of(firing.span),
+            _written(firing.before, boundary),
+            _written(firing.after, boundary),
+            total([hop for hop in gone if hop not in left], facts).seconds,
+            total(new, facts).seconds,
+            graph_of_rewrite(firing.before, new_or_gone=gone, facts=facts, leaves=leaves),
+            graph_of_rewrite(firing.after, new_or_gone=new, facts=facts, leaves=leaves),
+        )
+
+
+def _is_long(hop: Hop) -> bool:
+    """Whether an operand is better written as its name."""
+    return sum(1 for h in postorder([hop]) if h.args) > SHORT
+
+
+def _written(hop: Hop, leaves: Mapping[Hop, str]) -> str:
+    return leaves[hop] if hop in leaves else hop_to_dml(hop, leaves, LIMIT)
+
+
+def _at(span: Span | None) -> dict[str, Any]:
+    return {"place": None if span is None else vars(place_of(span))}
+
+
+def _roots(plan: BlockPlan, block: Block) -> list[Root]:
+    """The roots of a plan: its effects in order, and its outputs."""
+    effects = [Root(None, s.hop) for s in plan.steps if s.hop.op in BY_NAME and BY_NAME[s.hop.op].effect]
+    return [*effects, *(Root(name, hop) for name, hop in plan.outputs)]
+
+
+def _extent(block: Block, firings: Sequence[Firing]) -> Place | None:
+    """The first to the last line of the block in the file where most of it stands."""
+    spans = [s for s in (*(block.spans.get(h) for h in block.hops), *(f.span for f in firings)) if s is not None]
+    if not spans:
+        return None
+    files = [s.source for s in spans]
+    file = max(files, key=files.count)
+    inside = [s for s in spans if s.source is file]
+    first, last = min(inside, key=lambda s: (s.line, s.col)), max(inside, key=lambda s: (s.end_line, s.end_col))
+    return Place(file.name, first.line, first.col, last.end_line, last.end_col)
+
+
+def peak_of(plan: BlockPlan, facts: FactTable) -> int | None:
+    """The most bytes of inputs and intermediate results at a time, by the estimates; None when a size is not known."""
+    inputs = {a for s in plan.steps for a in s.hop.args if a.op == LIVE_IN} | {h for _, h in plan.outputs if h.op == LIVE_IN}
+    sizes = [_size(hop, facts) for hop in inputs]
+    if None in sizes:
+        return None
+    live = peak = sum(s for s in sizes if s is not None)
+    for step in plan.steps:
+        size = _held(step, facts)
+        if size is None:
+            return None
+        live += size
+        peak = max(peak, live)
+        live -= sum(_size(hop, facts) or 0 for hop in step.dead)
+    return peak
+
+
+def _size(hop: Hop, facts: FactTable) -> int | None:
+    fact = facts[hop]
+    return bytes_of(fact) if fact.is_matrix else 0 if fact.is_scalar else None
+
+
+def _held(step: Step, facts: FactTable) -> int | None:
+    """Bytes that a step allocates: none where it takes the buffer of an operand."""
+    row = BY_NAME.get(step.hop.op)
+    shares = step.reuse is not None or step.recycle is not None or step.owned or (row is not None and row.view)
+    return 0 if shares or (row is not None and not row.returns) else _size(step.hop, facts)

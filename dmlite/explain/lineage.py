@@ -1,0 +1,62 @@
+"""Which rewrites made an operator: the firings of a block are followed from the nodes before them to the nodes after."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from dmlite.hop.node import Hop, make, postorder
+from dmlite.rewrite.driver import Firing
+
+_MAX_STEPS = 64  # rewrites of one node that are followed
+
+
+class Lineage:
+    """Follows the firings of one block, in their order."""
+
+    def __init__(self, firings: Sequence[Firing]):
+        self._after: dict[Hop, Hop] = {}
+        for firing in firings:
+            self._after.setdefault(firing.before, firing.after)
+        self._became: dict[Hop, Hop] = {}
+        self._made_by: dict[Hop, set[int]] = defaultdict(set)
+        for number, firing in enumerate(firings):
+            gone, new = difference(firing.before, firing.after)
+            numbers = {number}.union(*(self._made_by[hop] for hop in gone))
+            for hop in new:
+                self._made_by[hop] |= numbers
+                self._made_by[self.became(hop)] |= numbers
+
+    def became(self, hop: Hop) -> Hop:
+        """The node that stands for `hop` in the end."""
+        for node in postorder([hop]):
+            if node not in self._became:
+                self._became[node] = self._settled(node)
+        return self._became[hop]
+
+    def _settled(self, hop: Hop) -> Hop:
+        """As the rewriter did: operands first, then the node itself, as often as a rule fired."""
+        for _ in range(_MAX_STEPS):
+            args = tuple(self._became.get(a, a) for a in hop.args)
+            hop = hop if args == hop.args else make(hop.op, args, hop.value, hop.tag)
+            if hop not in self._after:
+                break
+            hop = self._after[hop]
+            for inner in postorder(hop.args):
+                self._became.setdefault(inner, self._after.get(inner, inner))
+        return hop
+
+    def made_by(self, hop: Hop) -> list[int]:
+        """Numbers of the firings that `hop` goes back to, in their order."""
+        return sorted(self._made_by.get(hop, ()))
+
+
+def difference(before: Hop, after: Hop) -> tuple[list[Hop], list[Hop]]:
+    """The operators that only `before` needs, and those that only `after` needs, operands first."""
+    old, new = list(_operators([before])), list(_operators([after]))
+    known, kept = set(old), set(new)
+    return [h for h in old if h not in kept], [h for h in new if h not in known]
+
+
+def _operators(roots: Iterable[Hop]) -> Iterable[Hop]:
+    return (hop for hop in postorder(roots) if hop.args)

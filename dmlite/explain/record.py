@@ -1,0 +1,181 @@
+"""The record that every view is drawn from, which is also what `--format json` writes.
+
+Its JSON form is an object with the fields of `Record`, nested as the classes below; tuples are arrays, and a field that is
+not known is null. `schema` is 1 and rises when a field is renamed or changes its meaning; new fields may come at any time.
+Sizes are in bytes, times in seconds, lines and columns count from 1.
+
+An estimated time is that of one execution; `times` of a block says how often it is executed where that is known. In `body`
+every element has a `kind`: block (with the `number` of an element of `blocks`), call, if, while or for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias
+
+SCHEMA: Final = 1
+
+
+@dataclass
+class Place:
+    """A stretch of source text; the end column is exclusive."""
+
+    file: str
+    line: int
+    col: int
+    end_line: int
+    end_col: int
+
+
+@dataclass
+class Value:
+    """What is known of a result. nnz is an upper bound, expected the number of non-zeros that costs go by.
+
+    storage: `dense`, or `dense or CSR` where that is decided by the numbers; of plans only.
+    """
+
+    kind: str
+    vtype: str | None = None
+    rows: int | None = None
+    cols: int | None = None
+    nnz: int | None = None
+    expected: float | None = None
+    bytes: int | None = None
+    properties: list[str] = field(default_factory=list)
+    storage: str = ""
+
+
+@dataclass
+class Actual:
+    """What a run measured at one operator: all calls together, and the size of a recent result."""
+
+    seconds: float
+    calls: int
+    rows: int | None
+    cols: int | None
+    nnz: int | None
+    bytes: int | None
+    storage: str
+
+
+@dataclass
+class Operator:
+    """One operator (or `input`, a variable from before the block).
+
+    text: this operator on the names of its operands. expression: all that is computed below it, cut where it gets long.
+    operands: ids in the same graph, without literals. code: the generated Python. rules: numbers of the rewrites it came from.
+    """
+
+    id: int
+    kind: str
+    op: str
+    name: str
+    text: str
+    expression: str
+    operands: list[int]
+    place: Place | None
+    value: Value
+    flops: float | None = None
+    seconds: float | None = None
+    backend: str = ""
+    kernel: str = ""
+    code: str = ""
+    reason: str = ""
+    rules: list[int] = field(default_factory=list)
+    actual: Actual | None = None
+
+
+@dataclass
+class Graph:
+    """One DAG. results: variable and id of what it is bound to (None: a constant, given in `text`).
+
+    seconds: the sum of all estimates; unknown: how many operators have none.
+    """
+
+    operators: list[Operator]
+    results: list[Result]
+    seconds: float
+    unknown: int
+
+
+@dataclass
+class Result:
+    """A variable that a block binds."""
+
+    variable: str
+    id: int | None
+    text: str
+
+
+@dataclass
+class Rewrite:
+    """One firing of a rule. before_seconds and after_seconds: of the operators that went and came, None when not known."""
+
+    number: int
+    block: int
+    rule: str
+    why: str
+    values: str
+    place: Place | None
+    before: str
+    after: str
+    before_seconds: float | None
+    after_seconds: float | None
+    before_graph: Graph
+    after_graph: Graph
+
+
+@dataclass
+class BlockRecord:
+    """A straight line of statements: as lowered (`hops`) and as it runs (`plan`).
+
+    peak: the most bytes that inputs and results need at a time, by the estimates. plans: how many plans a run made,
+    of which the one that took most time is shown; 0 when it did not run or was not asked to.
+    """
+
+    number: int
+    function: str
+    place: Place | None
+    times: int | None
+    hops: Graph
+    plan: Graph
+    rewrites: list[Rewrite]
+    python: str
+    peak: int | None
+    plans: int = 0
+
+
+@dataclass
+class FunctionRecord:
+    """One function as compiled for the facts of some of its calls."""
+
+    key: str
+    name: str
+    params: list[str]
+    returns: list[str]
+    body: list[Item]
+
+
+Item: TypeAlias = dict[str, Any]
+
+
+@dataclass
+class Run:
+    """A whole run: seconds, and by how many bytes memory grew at its highest."""
+
+    seconds: float
+    peak: int
+
+
+@dataclass
+class Record:
+    """A program at every stage. syntax: the tree of `--level ast`. sources: the text of every file by name."""
+
+    name: str
+    opt_level: int
+    functions: list[FunctionRecord]
+    blocks: list[BlockRecord]
+    sources: dict[str, str]
+    syntax: Item
+    run: Run | None = None
+    schema: int = SCHEMA
