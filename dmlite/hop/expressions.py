@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from dmlite.errors import Span, did_you_mean
 from dmlite.hop import scan
-from dmlite.hop.kinds import ABSENT, check_operands, fits, paired
+from dmlite.hop.kinds import ABSENT, check_operands, describe, fits, paired
 from dmlite.hop.node import Hop, fresh_tag, literal
 from dmlite.hop.ops import BY_NAME, candidates, spellings
 from dmlite.hop.ops.row import Op
@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
 CONSTANTS = {"NaN": math.nan, "Inf": math.inf, "pi": math.pi}
 _UNARY = {"-": "neg", "!": "not_"}
+_INDEX_HINTS = {
+    "matrix": "use as.scalar(...), or a table(...) product to gather rows",
+    "list": "take an element out with as.scalar(L[i])",
+    "literals": "an index has one pair of brackets, X[rows, columns]; elements of a list are as.scalar(L[i]) or as.matrix(L[i])",
+}
 # Operators whose arguments are lowered in order of the text and whose call is itself an effect.
 _ROOTED = frozenset({"eval", "evalList"})
 
@@ -108,12 +113,8 @@ def bounds(lo: Lowerer, index: ast.Index) -> list[Hop]:
         for bound in (part.lower, part.upper) if part is not None else (None, None):
             hop = ABSENT if bound is None else _lower(lo, bound)
             fact = lo.builder.facts[hop]
-            if fact.is_matrix and bound is not None:
-                lo.problems.add(
-                    f"an index must be a scalar, not a matrix ({fact.shape_text()})",
-                    bound.span,
-                    "use as.scalar(...), or a table(...) product to gather rows",
-                )
+            if bound is not None and fact.kind in _INDEX_HINTS:
+                lo.problems.add(f"an index must be a scalar, not {describe(fact)}", bound.span, _INDEX_HINTS[fact.kind])
             out.append(hop)
     return out
 

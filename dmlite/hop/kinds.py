@@ -61,6 +61,8 @@ def describe(fact: Fact) -> str:
         if fact.is_const:
             return f"the {fact.vtype} {fact.value!r}"
         return f"{_article(fact.vtype)} scalar" if fact.vtype else "a scalar"
+    if fact.kind == "literals":
+        return "a list in brackets"
     return f"a matrix ({fact.shape_text()})" if fact.is_matrix else f"a {fact.kind}"
 
 
@@ -70,9 +72,15 @@ def _article(word: str) -> str:
 
 def _hint(fact: Fact, parameter: Parameter) -> str | None:
     if fact.is_matrix and not {"matrix", "any"} & set(parameter.kinds):
-        return "as.scalar(X) takes the value out of a 1x1 matrix"
+        if parameter.kinds == ("string",):
+            return "toString(X) makes a text of a matrix"
+        return "as.scalar(X) takes the value out of a 1x1 matrix" + ("" if fact.cells in (None, 1) else ", as.scalar(X[i, j]) one cell")
+    if fact.kind == "literals":
+        return 'a matrix is written matrix("1 2 3", rows=3, cols=1)'
     if fact.kind == "list":
         return "take an element out with as.scalar(L[i]) or as.matrix(L[i])"
     if fact.is_scalar and fact.vtype != "string" and "matrix" in parameter.kinds:
         return "as.matrix(x) makes a 1x1 matrix of a scalar"
+    if fact.vtype == "string" and "number" in parameter.kinds:
+        return "as.double(s) makes a number of a string"
     return None

@@ -11,6 +11,7 @@ import numpy as np
 
 from dmlite.backends.local.storage import is_matrix
 from dmlite.errors import DMLRuntimeError, DMLStop
+from dmlite.hop.ops.indexing import outside
 from dmlite.text import java_format, scalar_text, to_text
 from dmlite.values import DMLList
 
@@ -86,11 +87,9 @@ def no_result(name: str, function: str) -> None:
 
 
 def out_of_range(low: int, high: int, shape: tuple[int, int], axis: int) -> None:
-    what = ("row", "column")[axis]
-    found = f"{low}" if low == high else f"{low}:{high}"
-    raise DMLRuntimeError(
-        f"{what} index {found} is outside of a {shape[0]}x{shape[1]} matrix", hint="indices run from 1 to the size, the lower bound first"
-    )
+    """Report a row (axis 0) or column range that is not within the matrix. Raises DMLRuntimeError."""
+    message, hint = outside(low, high, f"{shape[0]}x{shape[1]}", axis)
+    raise DMLRuntimeError(message, hint=hint)
 
 
 def describe(value: Any) -> str:

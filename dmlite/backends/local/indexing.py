@@ -14,6 +14,7 @@ from dmlite.backends.local import lists
 from dmlite.backends.local.casts import describe
 from dmlite.backends.local.storage import SPARSE_LIMIT, Matrix, dense, is_matrix, settle, sparse
 from dmlite.errors import DMLRuntimeError
+from dmlite.hop.ops.indexing import outside
 from dmlite.values import DMLList
 
 if TYPE_CHECKING:
@@ -99,10 +100,12 @@ def _outside(X: Matrix, rl: Any, ru: Any, cl: Any, cu: Any) -> DMLRuntimeError:
     parts = [
         "" if low is None else describe(low) if high is None else f"{describe(low)}:{describe(high)}" for low, high in ((rl, ru), (cl, cu))
     ]
-    return DMLRuntimeError(
-        f"index [{parts[0]},{parts[1]}] is not within {describe(X)}",
-        hint="indices count from 1, and an upper bound may not be below its lower one",
-    )
+    hint = "a bound is a number"
+    for axis, (low, high) in enumerate(((rl, ru), (cl, cu))):
+        first, last = (0, 0) if low is None else _floored(low, high)
+        if low is not None and isinstance(low, (int, float)) and not 0 <= first < last <= X.shape[axis]:
+            _, hint = outside(low, low if high is None else high, "", axis)
+    return DMLRuntimeError(f"index [{parts[0]},{parts[1]}] is not within {describe(X)}", hint=hint)
 
 
 def _check_list_bounds(rl: Any, cl: Any) -> None:

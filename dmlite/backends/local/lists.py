@@ -69,12 +69,16 @@ def position(x: DMLList, which: int | float | str) -> int:
         if x.names is None or which not in x.names:
             raise DMLRuntimeError(
                 f'there is no element "{which}" in a list of {len(x)}',
-                hint=did_you_mean(which, x.names) if x.names else "its elements have no names; use their position",
+                hint=_known(which, x.names) if x.names else "its elements have no names; use their position",
             )
         return x.names.index(which)
     if isinstance(which, (int, float)) and 1 <= which < len(x) + 1:
         return int(which) - 1
-    raise DMLRuntimeError(f"there is no element {describe(which)} in a list of {len(x)}")
+    raise DMLRuntimeError(f"there is no element {describe(which)} in a list of {len(x)}", hint="positions count from 1")
+
+
+def _known(name: str, names: tuple[str, ...]) -> str:
+    return did_you_mean(name, names) or f"its elements are {', '.join(names[:8])}{', ...' if len(names) > 8 else ''}"
 
 
 def _pick(x: DMLList, places: range | list[int]) -> DMLList:
