@@ -94,6 +94,8 @@ class Calls:
                 self.lo.problems.add(f"{what} must be {_an(declared.value)}, found {describe(fact)}", span)
                 return self.lo.builder.unknown()
             return self.lo.apply("cast_to", [hop, literal(declared.value)], span)
+        if fact.kind == "unknown" and declared.data in ("matrix", "list"):
+            return self.lo.apply("cast_to", [hop, literal(declared.data)], span)
         return hop
 
     # ------------------------------------------------------------ inlining

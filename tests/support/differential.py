@@ -111,7 +111,9 @@ def _compare(result: Result, expected: oracle.Outcome, relaxed: oracle.Outcome, 
     if result.error is not None:
         if expected.error is None:
             return f"refused: {result.error}"
-        return None if _prefix(result.printed, expected.printed) else f"printed: {result.printed!r} before the error, not {expected.printed}"
+        return (
+            None if _prefix(result.printed, expected.printed) else f"printed: {result.printed!r} before the error, not {expected.printed}"
+        )
     outcome = expected if expected.error is None else relaxed
     if outcome.error is not None:
         return f"accepted: the oracle says {expected.error}"

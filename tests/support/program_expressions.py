@@ -52,7 +52,9 @@ class Expressions:
 
     def position(self, env: Env, at: int, size: int) -> str:
         """A valid 1-based index: a literal, a loop variable, or the end."""
-        names = [n for n, t in env.vars.items() if isinstance(t, S) and t.vtype == "int" and t.range and t.range[0] >= 1 and t.range[1] <= size]
+        names = [
+            n for n, t in env.vars.items() if isinstance(t, S) and t.vtype == "int" and t.range and t.range[0] >= 1 and t.range[1] <= size
+        ]
         if names and self.rng.random() < 0.7:
             return self.rng.choice(names)
         if self.rng.random() < 0.15:
@@ -203,7 +205,12 @@ class Expressions:
             return same
         if depth <= 0:
             return self.constant(env, n, m)
-        options = self.cellwise(env, n, m, depth) + self.moved(env, n, m, depth) + self.reduced(env, n, m, depth) + [lambda: self.constant(env, n, m)]
+        options = (
+            self.cellwise(env, n, m, depth)
+            + self.moved(env, n, m, depth)
+            + self.reduced(env, n, m, depth)
+            + [lambda: self.constant(env, n, m)]
+        )
         return self.rng.choice(options)()
 
     def constant(self, env: Env, n: int, m: int) -> str:
@@ -278,7 +285,9 @@ class Expressions:
         t = env.vars[name]
         parts = []
         for want, have in ((n, t.rows), (m, t.cols)):
-            steps = self.pick(env, lambda t, w=want, h=have: isinstance(t, S) and t.range is not None and t.range[0] >= 1 and t.range[1] * w <= h)
+            steps = self.pick(
+                env, lambda t, w=want, h=have: isinstance(t, S) and t.range is not None and t.range[0] >= 1 and t.range[1] * w <= h
+            )
             if steps and self.rng.random() < 0.5:
                 parts.append(f"(({steps} - 1) * {want} + 1):({steps} * {want})")
                 continue
@@ -307,14 +316,30 @@ class Expressions:
         if n == m == 1:
             out.append(lambda: f"as.matrix({self.scalar(env, 'double', depth - 1)})")
         if n and m:
-            out.append(lambda: f"outer({sub(n, 1)}, {sub(1, m)}, \"{self.rng.choice(('+', '*', '-', '<', '=='))}\")")
-            out.append(lambda: f"table(seq(1, {n}), 1 + (abs(round(rowSums(sin({sub(n, 2)})))) %% {m}), {n}, {m})" if not self.style.special else self.constant(env, n, m))
+            out.append(lambda: f'outer({sub(n, 1)}, {sub(1, m)}, "{self.rng.choice(("+", "*", "-", "<", "=="))}")')
+            out.append(
+                lambda: (
+                    f"table(seq(1, {n}), 1 + (abs(round(rowSums(sin({sub(n, 2)})))) %% {m}), {n}, {m})"
+                    if not self.style.special
+                    else self.constant(env, n, m)
+                )
+            )
         if n == m and n:
-            out += [lambda: f"diag({sub(n, 1)})", lambda: f"(diag({sub(n, 1)}) %*% {sub(n, n)})", lambda: f"lower.tri(target={sub(n, n)}, diag=TRUE, values=TRUE)"]
+            out += [
+                lambda: f"diag({sub(n, 1)})",
+                lambda: f"(diag({sub(n, 1)}) %*% {sub(n, n)})",
+                lambda: f"lower.tri(target={sub(n, n)}, diag=TRUE, values=TRUE)",
+            ]
         item = self.list_item(env, M, (n, m))
         if item:
             out += [lambda: item] * 3
         for f in self.calls_giving(M, lambda t: (t.rows, t.cols) == (n, m)):
             out += [lambda f=f: self.call_text(env, f, depth)] * 2
-            out.append(lambda f=f: f'eval("{f.name}", {", ".join(self.of_type(env, k, 1) for _, k in f.params)})' if len(f.params) > 1 else self.call_text(env, f, depth))
+            out.append(
+                lambda f=f: (
+                    f'eval("{f.name}", {", ".join(self.of_type(env, k, 1) for _, k in f.params)})'
+                    if len(f.params) > 1
+                    else self.call_text(env, f, depth)
+                )
+            )
         return out

@@ -48,7 +48,11 @@ def join(a: Any, b: Any) -> Any:
     if type(a) is not type(b):
         return None
     if isinstance(a, M):
-        return M(a.rows if a.rows == b.rows else None, a.cols if a.cols == b.cols else None, may_be_empty=a.may_be_empty or b.may_be_empty or 0 in (a.rows, a.cols, b.rows, b.cols))
+        return M(
+            a.rows if a.rows == b.rows else None,
+            a.cols if a.cols == b.cols else None,
+            may_be_empty=a.may_be_empty or b.may_be_empty or 0 in (a.rows, a.cols, b.rows, b.cols),
+        )
     if isinstance(a, S):
         if a.vtype != b.vtype:
             return None
@@ -90,7 +94,9 @@ class Env:
 
     def frozen_dims(self) -> Env:
         """What may be relied on in a condition that is evaluated again and again: scalars only."""
-        return Env({n: replace(k, range=None) for n, k in self.vars.items() if isinstance(k, S) and n in self.locked}, set(), set(self.vars))
+        return Env(
+            {n: replace(k, range=None) for n, k in self.vars.items() if isinstance(k, S) and n in self.locked}, set(), set(self.vars)
+        )
 
     def frozen_as(self, other: Env) -> Env:
         """This scope with the types of another one, for the path that skips a loop."""

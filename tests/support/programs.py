@@ -110,10 +110,29 @@ class Writer(Expressions):
 
     # ------------------------------------------------------------ functions
     def function(self, name: str) -> None:
-        types: list[Any] = [self.small_matrix_type(), S("double"), S("int", (1, 3)), self.small_matrix_type(), S("boolean"), S("string"), L((S("double"), M(2, 2)))]
-        params = [(n, t) for n, t in zip(("A", "a", "k", "X", "q", "w", "L"), types, strict=True) if self.rng.random() < 0.45] or [("A", types[0])]
+        types: list[Any] = [
+            self.small_matrix_type(),
+            S("double"),
+            S("int", (1, 3)),
+            self.small_matrix_type(),
+            S("boolean"),
+            S("string"),
+            L((S("double"), M(2, 2))),
+        ]
+        params = [(n, t) for n, t in zip(("A", "a", "k", "X", "q", "w", "L"), types, strict=True) if self.rng.random() < 0.45] or [
+            ("A", types[0])
+        ]
         self.rng.shuffle(params)
-        results = self.rng.sample([("Y", self.small_matrix_type()), ("s", S("double")), ("u", S("int")), ("A", self.small_matrix_type()), ("P", L((S("double"), M(2, 2))))], self.rng.randint(1, 2))
+        results = self.rng.sample(
+            [
+                ("Y", self.small_matrix_type()),
+                ("s", S("double")),
+                ("u", S("int")),
+                ("A", self.small_matrix_type()),
+                ("P", L((S("double"), M(2, 2)))),
+            ],
+            self.rng.randint(1, 2),
+        )
         default = isinstance(params[-1][1], S) and params[-1][1].vtype in ("double", "int") and self.rng.random() < 0.5
         heads = [f"{self.declared(t)} {n}" for n, t in params]
         if default:
@@ -424,7 +443,10 @@ class Writer(Expressions):
         n, m = t.rows, t.cols
         options = []
         if n is None and m is not None:
-            options += [f"rbind({name}, {self.matrix(env, self.rng.randint(1, 2), m, 1)})", f"{name}[1:max(1, nrow({name}) - 1),]" if not t.may_be_empty else name]
+            options += [
+                f"rbind({name}, {self.matrix(env, self.rng.randint(1, 2), m, 1)})",
+                f"{name}[1:max(1, nrow({name}) - 1),]" if not t.may_be_empty else name,
+            ]
         if m is None and n is not None:
             options += [f"cbind({name}, {self.matrix(env, n, self.rng.randint(1, 2), 1)})"]
         if n is None and m is None:
@@ -445,7 +467,12 @@ class Writer(Expressions):
         options = ['stop("enough")', f"assert({self.scalar(env, 'boolean', 2)})"]
         if matrix is not None:
             t = env.vars[matrix]
-            options += [f"Z = {matrix}[{t.rows + 1},]", f"Z = {matrix} + {self.matrix(env, t.rows + 2, t.cols + 2, 1)}", f"z = as.scalar({matrix})", f"Z = {matrix} %*% {self.matrix(env, t.cols + 1, 2, 1)}"]
+            options += [
+                f"Z = {matrix}[{t.rows + 1},]",
+                f"Z = {matrix} + {self.matrix(env, t.rows + 2, t.cols + 2, 1)}",
+                f"z = as.scalar({matrix})",
+                f"Z = {matrix} %*% {self.matrix(env, t.cols + 1, 2, 1)}",
+            ]
             if matrix not in env.locked:
                 options.append(f"{matrix}[{self.scalar(env, 'int', 2)},1] = 7")
         unset = sorted(env.maybe - {"z", "Z"})

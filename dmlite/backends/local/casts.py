@@ -15,6 +15,15 @@ from dmlite.values import DMLList
 
 _INT_MAX: Final = 2**63 - 1
 _INT_MIN: Final = -(2**63)
+_CLASSES: Final = {
+    "scalar": (int, float, str),
+    "number": (int, float),
+    "int": (int, float),
+    "boolean": (int, float),
+    "string": str,
+    "list": DMLList,
+    "literals": tuple,
+}
 
 
 def describe(value: Any) -> str:
@@ -38,6 +47,16 @@ def dimension(value: Any, what: str) -> int:
     if isinstance(value, (int, float)) and 0 <= value < 2**62:
         return int(value)
     raise DMLRuntimeError(f"{what} is {describe(value)}, expected a whole number of at least 0")
+
+
+def operand(value: Any, kinds: tuple[str, ...], op: str, name: str) -> Any:
+    """`value` if the operator takes such a kind for this parameter; asked where only the run time knows the kind.
+
+    Raises DMLRuntimeError when it does not.
+    """
+    if any(is_matrix(value) if kind == "matrix" else isinstance(value, _CLASSES.get(kind, ())) for kind in kinds):
+        return value
+    raise DMLRuntimeError(f"{op} takes a {' or '.join(kinds)} for '{name}', not {describe(value)}")
 
 
 def number(value: Any, what: str) -> float | int:
@@ -138,11 +157,13 @@ def _as_string(x: float | int | bool | str) -> str:
 _DECLARED: Final[dict[str, Callable[[Any], Any]]] = {"double": as_double, "int": as_integer, "boolean": as_logical, "string": _as_string}
 
 
-def cast_to(x: float | int | bool | str, type: str) -> float | int | bool | str:
-    """A scalar as the value type of a parameter or result: double, int, boolean or string.
+def cast_to(x: Any, type: str) -> Any:
+    """A scalar as the value type of a parameter or result: double, int, boolean or string; a matrix or list as it is.
 
-    Raises DMLRuntimeError when `x` is not a scalar or cannot be read as that type.
+    Raises DMLRuntimeError when `x` is of another kind, or cannot be read as that type.
     """
+    if type in ("matrix", "list"):
+        return operand(x, (type,), "the function", "parameter or result")
     if not isinstance(x, (int, float, str)):
         raise DMLRuntimeError(f"expected a {type} scalar, found {describe(x)}", hint="as.scalar(X) takes the value out of a 1x1 matrix")
     return _DECLARED[type](x)

@@ -69,8 +69,9 @@ ROWS: Final[tuple[Op, ...]] = (
         "x: A, type: T",
         "cell",
         "casts.cast_to",
-        "A scalar as the value type that a function declares: double, int, boolean or string.",
+        "A scalar as the value type that a function declares: double, int, boolean or string; a matrix or list as it is.",
         vtype=_declared_type,
+        view=True,
         spelling="(type)",
     ),
 )
