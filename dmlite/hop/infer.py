@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from dmlite.hop.estimates import expecting
 from dmlite.hop.facts import UNKNOWN, Fact, constant, matrix, scalar
 from dmlite.hop.linear import difference
 from dmlite.hop.node import HOLE, LITERAL, LIVE_IN, PICK, Hop
@@ -64,7 +65,7 @@ class FactTable:
             return self._pick(hop)
         row = BY_NAME[hop.op]
         facts = [self[a] for a in hop.args]
-        return refine(hop.op, self._shape(hop, row, facts), facts)
+        return expecting(hop.op, refine(hop.op, self._shape(hop, row, facts), facts), facts)
 
     def _shape(self, hop: Hop, row: Op, facts: list[Fact]) -> Fact:
         """Kind, value type, dimensions and the bound on the non-zeros."""
