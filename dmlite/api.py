@@ -83,10 +83,13 @@ class Script:
         return compile(unit) if stats is not None else _units.compiled(unit)
 
     def explain(self, level: str = "plan") -> str:
-        """What the script is compiled to: `hops`, `plan` or `runtime` (the generated Python)."""
-        from dmlite.explain.text import explain
+        """What the script is compiled to: `ast`, `hops`, `trace` (rewrites), `plan` or `runtime` (generated Python)."""
+        from dmlite.explain.collect import collect
+        from dmlite.explain.text import text_of
 
-        return explain(_engine(self.compile()), level)
+        unit = self.compile()
+        assert unit.script is not None
+        return text_of(collect(unit.script, unit.name, _engine(unit)), level)
 
     def execute(self, stats: Stats | None = None) -> MLResults:
         """Compile where needed, run, and give the results. Raises DMLError."""
@@ -207,9 +210,9 @@ class MLContext:
         return self
 
     def setExplainLevel(self, level: str) -> MLContext:
-        """`hops`, `plan` or `runtime`. Raises ValueError for another level."""
-        if level not in ("hops", "plan", "runtime"):
-            raise ValueError(f"level is hops, plan or runtime, not {level!r}")
+        """A level of `Script.explain`. Raises ValueError for another one."""
+        if level not in ("ast", "hops", "trace", "plan", "runtime"):
+            raise ValueError(f"level is ast, hops, trace, plan or runtime, not {level!r}")
         self._level = level
         return self
 

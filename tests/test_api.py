@@ -502,13 +502,13 @@ def test_statistics_and_explain(capsys):
     context = MLContext().setStatistics(True).setStatisticsMaxHeavyHitters(3).setExplain(True).setExplainLevel("hops")
     assert context.execute(dml("y = sum(X %*% t(X))").input(X=TABLE)).get("y") == pytest.approx((TABLE @ TABLE.T).sum())
     shown = capsys.readouterr()
-    assert "seconds" in shown.err and "BLOCK" in shown.out
+    assert "seconds" in shown.err and "block" in shown.out
     with pytest.raises(ValueError, match="level"):
         context.setExplainLevel("everything")
     assert context.version() and context.close() is None
 
 
-@pytest.mark.parametrize(("level", "shows"), [("hops", "sum(X)"), ("plan", "aggregate."), ("runtime", "def ")])
+@pytest.mark.parametrize(("level", "shows"), [("hops", "sum(X)"), ("plan", "sum(X)"), ("runtime", "def ")])
 def test_explain(level, shows):
     assert shows in dml("y = sum(X)").input(X=TABLE).explain(level)
 

@@ -13,7 +13,7 @@ from dmlite.errors import Span
 
 
 def _span() -> Span:
-    return field(compare=False, repr=False, kw_only=True)  # type: ignore[return-value]
+    return field(compare=False, repr=False, kw_only=True)
 
 
 # ---------------------------------------------------------------- expressions

@@ -65,13 +65,14 @@ def _prepare_streams() -> None:
 
 def _guarded(argv: list[str]) -> int:
     """Every error as a message and a status."""
+    frames = config().traceback or "--debug" in argv or "-debug" in argv
     try:
         return _dispatch(argv)
     except UsageError as error:
         sys.stderr.write(f"dmlite: {error}\n")
         return 2
     except DMLError as error:
-        if config().traceback:
+        if frames:
             raise
         sys.stdout.flush()
         sys.stderr.write(f"{error}\n")
@@ -79,7 +80,7 @@ def _guarded(argv: list[str]) -> int:
     except BrokenPipeError:
         raise
     except Exception as error:
-        if config().traceback:
+        if frames:
             raise
         sys.stdout.flush()
         what = str(error).split("\n")[0] or "no details"
@@ -168,7 +169,7 @@ def _draft(options: Options, text: str, name: str, base: Path | None) -> Unit:
     from dmlite.flow import Unit
     from dmlite.hop.facts import UNKNOWN
 
-    outputs = None if options.inputs else []
+    outputs: list[str] | None = None if options.inputs else []
     return Unit(text, name, dict.fromkeys(options.inputs, UNKNOWN), options.dollar, outputs, base, config(), open_dollar=True)
 
 
@@ -183,11 +184,10 @@ def run(options: Options) -> int:
 
         set_global_seed(options.seed)
     stats = Stats() if options.stats is not None else None
-    engine: Any = compile(Unit(text, name, {}, options.dollar, [], base, config(), stats)).engine
+    unit = compile(Unit(text, name, {}, options.dollar, [], base, config(), stats))
     if options.explain is not None:
-        from dmlite.explain.text import explain
-
-        sys.stderr.write(explain(engine, options.explain))
+        sys.stderr.write(explained(unit, options.explain))
+    engine: Any = unit.engine
     try:
         engine.run({})
     finally:
@@ -199,13 +199,20 @@ def run(options: Options) -> int:
     return 0
 
 
-def explain_(options: Options) -> int:
-    from dmlite.explain.text import explain
+def explain(options: Options) -> int:
     from dmlite.flow import compile
 
-    engine: Any = compile(_draft(options, *_one_script(options))).engine
-    sys.stdout.write(explain(engine, options.explain or "hops"))
+    unit = compile(_draft(options, *_one_script(options)))
+    sys.stdout.write(explained(unit, options.explain or "plan"))
     return 0
+
+
+def explained(unit: Any, level: str) -> str:
+    """The compiled program as text."""
+    from dmlite.explain.collect import collect
+    from dmlite.explain.text import text_of
+
+    return text_of(collect(unit.script, unit.name, unit.engine), level)
 
 
 def check(options: Options) -> int:
@@ -295,7 +302,7 @@ COMMANDS: Final[dict[str, Command]] = {
         frozenset(_SCRIPT | {"explain", "stats", "seed", "exec", "gpu", "config"}),
         "run FILE [-nvargs NAME=VALUE ...] [-args VALUE ...] [--explain LEVEL] [--stats [N]] [--seed S]",
         "Run a script",
-        f"""{_PARAMETERS}  --explain [LEVEL]       first show the program: hops, plan or runtime
+        f"""{_PARAMETERS}  --explain [LEVEL]       first show the program: ast, hops, plan, runtime or trace
   --stats [N]             in the end show the N (10) heaviest operators
   --seed S                seed of every rand and sample that names none
   -f FILE, -s TEXT        the script, in a file or as text; FILE may be - for stdin
@@ -304,11 +311,12 @@ COMMANDS: Final[dict[str, Command]] = {
 """,
     ),
     "explain": Command(
-        explain_,
+        explain,
         frozenset(_SCRIPT | {"level", "inputs", "explain"}),
-        "explain FILE [--level hops|plan|runtime] [--inputs X,y] [-nvargs NAME=VALUE ...]",
+        "explain FILE [--level LEVEL] [--inputs X,y] [-nvargs NAME=VALUE ...]",
         "Show what a script is compiled to",
-        f"""{_PARAMETERS}  --level LEVEL           hops (operators, shapes), plan (rewritten, with kernels) or runtime (generated Python)
+        f"""{_PARAMETERS}  --level LEVEL           ast (syntax), hops (operators and shapes), trace (rewrites), plan (kernels; default)
+                          or runtime (generated Python)
   --inputs X,y            variables that a Python program binds
 """,
     ),

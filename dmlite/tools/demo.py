@@ -47,7 +47,7 @@ class Detector:
         iterations = self.quick if quick else self.iterations
         settings = {"$iterations": iterations, "$every": max(1, iterations // self.reports), **self.settings}
         script = dmlFromFile(library("scripts") / "anomaly" / self.script).input(X=data, **settings, **known)
-        with redirect_stdout(_Listener(report)):  # type: ignore[type-var]
+        with redirect_stdout(_Listener(report)):
             return script.output("losses", *self.weights).execute()
 
 
@@ -103,7 +103,7 @@ def run_demo(folder: Path, quick: bool = False, stream: TextIO | None = None) ->
         name: _script("spectrum.dml").input(X=signal).output("spectrum").execute().get("spectrum") for name, signal in signals.items()
     }
     findings = [_listen(detector, data, quick, out) for detector, data in ((LSTM, signals), (AUTOENCODER, spectra))]
-    notes = {f"{f.detector.name}: loss on the broken bearing": f"{f.factor:.3g} x" for f in findings}
+    notes: dict[str, Any] = {f"{f.detector.name}: loss on the broken bearing": f"{f.factor:.3g} x" for f in findings}
     notes["seconds"] = round(time.perf_counter() - started, 1)
     page = folder / "report.html"
     _write(page, _page(signals, findings, notes))
@@ -137,9 +137,9 @@ def _listen(detector: Detector, data: Mapping[str, Any], quick: bool, out: TextI
 
 
 def _page(signals: Mapping[str, np.ndarray], findings: list[Findings], notes: Mapping[str, Any]) -> str:
-    spectra = [_magnitudes(signals[name]) for name in ("healthy", "broken")]
     losses = {found.detector.name: found.losses for found in findings}
-    return demo_report(signals["healthy"], signals["broken"], *spectra, losses, notes, sample_rate=SAMPLE_RATE)
+    healthy, broken = signals["healthy"], signals["broken"]
+    return demo_report(healthy, broken, _magnitudes(healthy), _magnitudes(broken), losses, notes, sample_rate=SAMPLE_RATE)
 
 
 def _magnitudes(signal: np.ndarray) -> np.ndarray:

@@ -11,7 +11,9 @@ from dmlite.errors import did_you_mean
 
 # What SystemDS calls the levels, and ours for them.
 LEVELS: Final = {
+    "ast": "ast",
     "hops": "hops",
+    "trace": "trace",
     "plan": "plan",
     "runtime": "runtime",
     "recompile_hops": "plan",
@@ -120,7 +122,7 @@ def _explain(options: Options, rest: list[str]) -> None:
 def _level(options: Options, rest: list[str]) -> None:
     level = _value(rest, "--level")
     if level not in LEVELS:
-        raise UsageError(f"--level is hops, plan or runtime, not '{level}'")
+        raise UsageError(f"--level is ast, hops, trace, plan or runtime, not '{level}'")
     options.explain = LEVELS[level]
 
 
