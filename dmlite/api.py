@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from dmlite.flow import Unit, compile
 from dmlite.runtime.exchange import Matrix, detached, from_value, input_fact, to_value
 from dmlite.runtime.stats import Stats
 from dmlite.values import DMLList
+
+if TYPE_CHECKING:
+    from dmlite.explain.explanation import Explanation
 
 MAX_UNITS: Final = 64  # compiled programs that are kept, the latest used
 
@@ -82,14 +85,20 @@ class Script:
         unit = Unit(self._text, self._name, facts, self._dollar.copy(), self._outputs, self._base, config(), stats)
         return compile(unit) if stats is not None else _units.compiled(unit)
 
-    def explain(self, level: str = "plan") -> str:
-        """What the script is compiled to: `ast`, `hops`, `trace` (rewrites), `plan` or `runtime` (generated Python)."""
-        from dmlite.explain.collect import collect
-        from dmlite.explain.text import text_of
+    def explain(self, level: str = "plan", format: str = "text", analyze: bool = False) -> Explanation:
+        """What the script is compiled to: `ast`, `hops`, `plan`, `runtime` (the generated Python) or `trace` (the rewrites).
 
-        unit = self.compile()
+        format: `text`, `json`, `dot`, `mermaid` or `html`. analyze: run the script on its inputs first, and show what was
+        measured beside the estimates. `str()` of the result gives it; notebooks show it as a page. Raises DMLError, and
+        ValueError for another level or format.
+        """
+        from dmlite.explain.explanation import check, explain, measure
+
+        check(level, format)
+        unit = self.compile(Stats(sizes=True) if analyze else None)
         assert unit.script is not None
-        return text_of(collect(unit.script, unit.name, _engine(unit)), level)
+        run = measure(_engine(unit), self._inputs) if analyze else None
+        return explain(unit.script, unit.name, _engine(unit), level, format, run)
 
     def execute(self, stats: Stats | None = None) -> MLResults:
         """Compile where needed, run, and give the results. Raises DMLError."""
@@ -184,7 +193,7 @@ class MLContext:
     def execute(self, script: Script) -> MLResults:
         """Run a script and give its results. Raises DMLError."""
         if self._explain:
-            sys.stdout.write(script.explain(self._level))
+            sys.stdout.write(str(script.explain(self._level)))
         if not self._statistics:
             return script.execute()
         from dmlite.tools.statistics import print_statistics

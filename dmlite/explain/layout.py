@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -78,7 +79,7 @@ def _neighbours(chains: Mapping[tuple[int, int], list[_Node]]) -> tuple[dict[_No
     up: dict[_Node, list[_Node]] = defaultdict(list)
     down: dict[_Node, list[_Node]] = defaultdict(list)
     for chain in chains.values():
-        for a, b in zip(chain, chain[1:], strict=False):
+        for a, b in itertools.pairwise(chain):
             up[b].append(a)
             down[a].append(b)
     return up, down
@@ -87,7 +88,7 @@ def _neighbours(chains: Mapping[tuple[int, int], list[_Node]]) -> tuple[dict[_No
 def _sort_rows(rows: list[list[_Node]], towards: Mapping[_Node, list[_Node]], *, downward: bool) -> None:
     """Order each row by the mean position of its neighbours in the row before."""
     order = rows if downward else rows[::-1]
-    for before, row in zip(order, order[1:], strict=False):
+    for before, row in itertools.pairwise(order):
         position = {node: k for k, node in enumerate(before)}
         own = {node: k for k, node in enumerate(row)}
 
@@ -133,7 +134,7 @@ def _spread(wanted: Sequence[float], widths: Sequence[float]) -> list[float]:
     Neighbours that would overlap become one group, which moves to the mean of what its members want.
     """
     offsets = [0.0]
-    for a, b in zip(widths, widths[1:], strict=False):
+    for a, b in itertools.pairwise(widths):
         offsets.append(offsets[-1] + (a + b) / 2 + _GAP_X)
     groups: list[list[float]] = []  # sum of what is wanted for the left end, members
     for at, offset in zip(wanted, offsets, strict=False):

@@ -186,7 +186,9 @@ def run(options: Options) -> int:
     stats = Stats() if options.stats is not None else None
     unit = compile(Unit(text, name, {}, options.dollar, [], base, config(), stats))
     if options.explain is not None:
-        sys.stderr.write(explained(unit, options.explain))
+        from dmlite.tools.show import explanation
+
+        sys.stderr.write(str(explanation(unit, options.explain)))
     engine: Any = unit.engine
     try:
         engine.run({})
@@ -200,19 +202,9 @@ def run(options: Options) -> int:
 
 
 def explain(options: Options) -> int:
-    from dmlite.flow import compile
+    from dmlite.tools import show
 
-    unit = compile(_draft(options, *_one_script(options)))
-    sys.stdout.write(explained(unit, options.explain or "plan"))
-    return 0
-
-
-def explained(unit: Any, level: str) -> str:
-    """The compiled program as text."""
-    from dmlite.explain.collect import collect
-    from dmlite.explain.text import text_of
-
-    return text_of(collect(unit.script, unit.name, unit.engine), level)
+    return show.explain(options, _draft(options, *_one_script(options)))
 
 
 def check(options: Options) -> int:
@@ -312,11 +304,14 @@ COMMANDS: Final[dict[str, Command]] = {
     ),
     "explain": Command(
         explain,
-        frozenset(_SCRIPT | {"level", "inputs", "explain"}),
-        "explain FILE [--level LEVEL] [--inputs X,y] [-nvargs NAME=VALUE ...]",
+        frozenset(_SCRIPT | {"level", "inputs", "explain", "format", "analyze", "o", "out"}),
+        "explain FILE [--level LEVEL] [--format FORMAT] [--analyze] [-o OUT] [--inputs X,y] [-nvargs NAME=VALUE ...]",
         "Show what a script is compiled to",
-        f"""{_PARAMETERS}  --level LEVEL           ast (syntax), hops (operators and shapes), trace (rewrites), plan (kernels; default)
-                          or runtime (generated Python)
+        f"""{_PARAMETERS}  --level LEVEL           ast (syntax), hops (operators, shapes), plan (rewritten, with kernels; the default),
+                          runtime (generated Python) or trace (every rewrite)
+  --format FORMAT         text, json, dot, mermaid or html (a page to explore); by default as the name of OUT tells
+  --analyze               run the script, and put what was measured beside the estimates
+  -o OUT                  write to a file
   --inputs X,y            variables that a Python program binds
 """,
     ),

@@ -42,6 +42,8 @@ class Options:
     seed: int | None = None
     inputs: list[str] = field(default_factory=list)
     out: str | None = None
+    format: str | None = None
+    analyze: bool = False
     quick: bool = False
     check: bool = False
     debug: bool = False
@@ -174,6 +176,9 @@ HANDLERS: Final[dict[str, Callable[[Options, list[str]], None]]] = {
     "config": _config,
     "inputs": lambda o, rest: o.inputs.extend(n for n in _value(rest, "--inputs").split(",") if n),
     "out": lambda o, rest: setattr(o, "out", _value(rest, "--out")),
+    "o": lambda o, rest: setattr(o, "out", _value(rest, "-o")),
+    "format": lambda o, rest: setattr(o, "format", _value(rest, "--format")),
+    "analyze": _switch("analyze"),
     "quick": _switch("quick"),
     "check": _switch("check"),
     "debug": _switch("debug"),
