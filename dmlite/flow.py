@@ -20,6 +20,7 @@ from dmlite.lang.check import check
 from dmlite.lang.modules import Module, load_modules
 from dmlite.lang.parser import parse
 from dmlite.rewrite.loops import Hoisted, hoist_invariants
+from dmlite.rewrite.vectorise import vectorise_loops
 from dmlite.runtime.engine import Engine
 from dmlite.runtime.stats import Stats
 
@@ -103,6 +104,7 @@ def _lower(unit: Unit) -> None:
 def _rewrite(unit: Unit) -> None:
     assert unit.program is not None
     if unit.config.opt_level >= 2:
+        vectorise_loops(unit.program)  # first: a loop that is gone needs nothing moved out of it
         unit.hoisted = hoist_invariants(unit.program)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from dmlite.hop.facts import Fact
@@ -11,7 +12,7 @@ from dmlite.hop.infer import FactTable
 from dmlite.hop.machine import DEFAULT, Machine
 from dmlite.hop.node import HOLE, LITERAL, LIVE_IN, PICK, Hop, postorder
 from dmlite.hop.ops import BY_NAME
-from dmlite.hop.ops.row import ShapeError
+from dmlite.hop.ops.row import Op, ShapeError
 
 SPARSE_LIMIT: Final = 0.4  # share of non-zeros up to which a matrix is taken to be CSR
 _CELL_BYTES: Final = 8
@@ -38,31 +39,57 @@ def estimate(hop: Hop, facts: FactTable, machine: Machine = DEFAULT) -> Cost:
     """The cost of computing `hop` once its operands are there."""
     if hop.op in (LITERAL, LIVE_IN, HOLE, PICK):
         return FREE
-    row = BY_NAME[hop.op]
     fact, operands = facts[hop], [facts[a] for a in hop.args]
+    distinct = [facts[a] for a in dict.fromkeys(hop.args)]
+    return cost_by_facts(hop.op, fact, operands, distinct, machine)
+
+
+def cost_by_facts(
+    op: str, fact: Fact, operands: Sequence[Fact], distinct: Sequence[Fact] | None = None, machine: Machine = DEFAULT
+) -> Cost:
+    """The cost of an operator from the facts of its result and operands; `distinct`: of those, each that is read from memory once."""
     if not fact.is_matrix and not any(f.is_matrix for f in operands):
         return Cost(1.0, 0.0, machine.call)
-    sizes = [bytes_of(f) for f in (fact, *(facts[a] for a in dict.fromkeys(hop.args)))]
-    traffic = 0.0 if row.view else None if None in sizes else float(sum(s for s in sizes if s is not None))
-    flops = _flops(hop, fact, operands)
+    row = BY_NAME[op]
+    if row.view and not any(is_sparse(f) for f in operands):
+        return Cost(0.0, 0.0, machine.call)
+    sizes = [bytes_of(f) for f in (fact, *(operands if distinct is None else distinct))]
+    traffic = None if None in sizes else float(sum(s for s in sizes if s is not None))
+    flops = _flops(row, fact, [_as_expected(f) for f in operands])
     if flops is None or traffic is None:
         return Cost(flops, traffic, None)
-    rate = machine.product_rate if row.kernel.split(".")[0] in _PRODUCT_MODULES else machine.cell_rate
+    product = row.kernel.split(".")[0] in _PRODUCT_MODULES
+    rate = machine.cell_rate if not product else machine.sparse_rate if any(map(is_sparse, operands)) else machine.product_rate
     return Cost(flops, traffic, max(flops / rate, traffic / machine.bandwidth) + machine.call)
 
 
-def _flops(hop: Hop, fact: Fact, operands: list[Fact]) -> float | None:
+def _as_expected(fact: Fact) -> Fact:
+    """The fact with its expected non-zeros in place of the upper bound."""
+    return fact if fact.nnz_avg is None else replace(fact, nnz=math.ceil(fact.nnz_avg))
+
+
+def _flops(row: Op, fact: Fact, operands: Sequence[Fact]) -> float | None:
     """By the operator table; without a rule there, one operation for each cell of the largest value."""
-    row = BY_NAME[hop.op]
-    if row.view:
-        return 0.0
     if row.flops is not None:
         try:
             return row.flops(*operands)
         except ShapeError:
             return None
-    cells = [f.cells for f in (fact, *operands) if f.is_matrix]
-    return None if None in cells else float(max(c for c in cells if c is not None))
+    stored = [_stored(f) for f in (fact, *operands) if f.is_matrix]
+    return None if None in stored else float(max(c for c in stored if c is not None))
+
+
+def _stored(fact: Fact) -> float | None:
+    """Cells that are gone through: of a sparse matrix, those that are not zero."""
+    return nonzeros(fact) if is_sparse(fact) else fact.cells
+
+
+def is_sparse(fact: Fact) -> bool:
+    """Whether a matrix is expected to be CSR."""
+    if not fact.is_matrix or fact.cells is None or fact.cols == 1:
+        return False
+    nnz = nonzeros(fact)
+    return nnz is not None and nnz <= SPARSE_LIMIT * fact.cells and fact.cells > 0
 
 
 def total(hops: Iterable[Hop], facts: FactTable, machine: Machine = DEFAULT) -> Cost:
@@ -86,7 +113,7 @@ def bytes_of(fact: Fact, *, dense: bool = False) -> int | None:
     assert fact.rows is not None
     as_array = _CELL_BYTES * fact.cells
     nnz = nonzeros(fact)
-    if dense or nnz is None or fact.cols == 1 or nnz > SPARSE_LIMIT * fact.cells:
+    if dense or nnz is None or not is_sparse(fact):
         return as_array
     return int(_NONZERO_BYTES * nnz + _ROW_BYTES * (fact.rows + 1))
 

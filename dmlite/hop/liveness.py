@@ -13,6 +13,14 @@ def mark_live(function: FunctionInstance) -> None:
         block.roots = [r for r in block.roots if r.name is None or r.name in block.live_out]
 
 
+def renew_liveness(function: FunctionInstance) -> None:
+    """Compute everything anew after nodes were added or replaced."""
+    for block in walk_blocks(function.body):
+        block.live_out.clear()
+        block.live_after.clear()
+    mark_live(function)
+
+
 def _before(nodes: list[Node], after: set[str]) -> set[str]:
     """Names live before `nodes`, given those live after them."""
     live = set(after)

@@ -307,7 +307,8 @@ class Lowerer:
         var = self.scope.qualified(stmt.var)
         start, stop, step = temps
         assert start is not None and stop is not None
-        self.builder.nodes.append(ForNode(var, start, stop, step, body, parallel, stmt.span))
+        bounds = {t: before[t.removesuffix(self.scope.suffix)].fact for t in (start, stop)}
+        self.builder.nodes.append(ForNode(var, start, stop, step, body, parallel, stmt.span, bounds))
         self._after_loop(before, names, at_least_once=not stmt.seq)
         if parallel is not None:
             results = (*parallel.results, *parallel.accumulators)

@@ -90,7 +90,7 @@ class WhileNode:
 
 @dataclass
 class ForNode:
-    """A counted loop; `start`, `stop`, `step` are variables evaluated before it (`step` None for `a:b`)."""
+    """A counted loop; `start`, `stop`, `step` are variables evaluated before it (`step` None for `a:b`), with what is known of them."""
 
     var: str
     start: str
@@ -99,6 +99,7 @@ class ForNode:
     body: list[Node]
     parallel: Parallel | None = None
     span: Span | None = None
+    bounds: dict[str, Fact] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from typing import Final
 
 from dmlite.hop.builder import fresh_name
 from dmlite.hop.infer import FactTable
-from dmlite.hop.liveness import mark_live
+from dmlite.hop.liveness import renew_liveness
 from dmlite.hop.node import LITERAL, LIVE_IN, PICK, Hop, live_in, make, postorder
 from dmlite.hop.ops import BY_NAME
-from dmlite.hop.program import Block, ForNode, FunctionInstance, Node, Program, Root, WhileNode, assigned_in, children, walk_blocks
+from dmlite.hop.program import Block, ForNode, Node, Program, Root, WhileNode, assigned_in, children
 
 # Operators whose result is worth keeping; aggregates besides.
 _HEAVY: Final = frozenset({"matmul", "tmm", "tsmm_left", "tsmm_right", "solve", "inv", "cholesky", "det", "conv2d"}) | frozenset(
@@ -49,7 +49,7 @@ def hoist_invariants(program: Program) -> list[Hoisted]:
         found = _in_nodes(function.body)
         if found:
             moved += found
-            _renew_liveness(function)
+            renew_liveness(function)
     return moved
 
 
@@ -163,10 +163,3 @@ def _with_variables(roots: list[Root], names: dict[Hop, str], block: Block) -> l
             if hop in block.spans:
                 block.spans.setdefault(done[hop], block.spans[hop])
     return [Root(r.name, done[r.hop]) for r in roots]
-
-
-def _renew_liveness(function: FunctionInstance) -> None:
-    for block in walk_blocks(function.body):
-        block.live_out.clear()
-        block.live_after.clear()
-    mark_live(function)
