@@ -56,9 +56,7 @@ class Rewriter:
         roots = [r.hop for r in self.block.roots]
         self._uses = count_uses(roots)
         for hop in list(postorder(roots)):
-            new = self._done[hop] = self._settle(self._rebuilt(hop))
-            if new is not hop:
-                self._uses[new] += self._uses[hop]
+            self._done[hop] = self._settle(self._rebuilt(hop))
         return [Root(r.name, self._done[r.hop]) for r in self.block.roots]
 
     def _rebuilt(self, hop: Hop) -> Hop:
@@ -67,7 +65,36 @@ class Rewriter:
             return hop
         new = make(hop.op, args, hop.value, hop.tag)
         self._inherit(hop, new)
+        self._replace(hop, new)
         return new
+
+    def _replace(self, old: Hop, new: Hop) -> None:
+        """Whoever used `old` uses `new` from now on; what only `old` needed is needed no more."""
+        if new is old:
+            return
+        users, self._uses[old] = self._uses[old], 0
+        self._enter(new)
+        self._uses[new] += users
+        self._leave(old)
+
+    def _enter(self, hop: Hop) -> None:
+        """Count the operands of a node that comes into use, and of those that come with it."""
+        stack = [] if self._uses[hop] else [hop]
+        while stack:
+            for arg in stack.pop().args:
+                arg = self._done.get(arg, arg)
+                if not self._uses[arg]:
+                    stack.append(arg)
+                self._uses[arg] += 1
+
+    def _leave(self, hop: Hop) -> None:
+        stack = [hop]
+        while stack:
+            for arg in stack.pop().args:
+                arg = self._done.get(arg, arg)
+                self._uses[arg] -= 1
+                if not self._uses[arg]:
+                    stack.append(arg)
 
     def _settle(self, hop: Hop) -> Hop:
         """Apply rules at `hop` and inside what they produce until nothing changes."""
@@ -78,6 +105,7 @@ class Rewriter:
             new = self._fire(hop)
             if new is None:
                 return hop
+            self._replace(hop, new)
             for inner in postorder([new]):
                 if inner not in self._done and inner is not new:
                     self._done[inner] = self._settle(self._rebuilt(inner))
