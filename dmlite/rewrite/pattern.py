@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from dmlite.hop.facts import matrix, scalar
+from dmlite.hop.facts import UNKNOWN, Fact, matrix, scalar
 from dmlite.hop.infer import FactTable
 from dmlite.hop.node import HOLE, LITERAL, Hop, literal, make
 from dmlite.hop.ops import BY_NAME
 from dmlite.hop.text import dml_to_hop
-
 
 ABSENT: Final = "none"  # in a pattern: an argument that is left out
 ANYTHING: Final = "any"  # holes whose name starts so stand for any node, also for an argument that is left out
@@ -18,7 +17,13 @@ ANYTHING: Final = "any"  # holes whose name starts so stand for any node, also f
 
 def parse_pattern(text: str) -> Hop:
     """The HOP of a pattern's DML text, with HOLE nodes for its names."""
-    return dml_to_hop(text, lambda name: (make(HOLE, (), name), matrix() if name[0].isupper() else scalar("double")))
+    return dml_to_hop(text, _leaf)
+
+
+def _leaf(name: str) -> tuple[Hop, Fact]:
+    if name == ABSENT:
+        return literal(None), UNKNOWN
+    return make(HOLE, (), name), matrix() if name[0].isupper() else scalar("double")
 
 
 class Holes:
