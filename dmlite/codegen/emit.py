@@ -13,8 +13,8 @@ from typing import Any
 from dmlite.codegen.indexing import index_code, leftindex_code, reshape_code
 from dmlite.codegen.templates import DENSE, SCALAR, SCALAR_ANY_NUMBER, SCALAR_BOOLEAN, UFUNC
 from dmlite.errors import Span
-from dmlite.hop.expressions import fits
 from dmlite.hop.facts import Fact
+from dmlite.hop.kinds import fits, paired
 from dmlite.hop.node import LITERAL, LIVE_IN, PICK, Hop
 from dmlite.hop.ops import BY_NAME
 from dmlite.plan.physical import BlockPlan, Step
@@ -120,13 +120,11 @@ class Emitter:
 
     def _checked(self, hop: Hop, facts: list[Fact], args: list[str]) -> list[str]:
         """Operands of a kind that the run time alone knows, or that does not fit, are looked at before the kernel gets them."""
-        parameters = BY_NAME[hop.op].parameters
+        row = BY_NAME[hop.op]
         out = []
-        for i, (arg, fact, text) in enumerate(zip(hop.args, facts, args, strict=True)):
-            parameter = parameters[min(i, len(parameters) - 1)]
-            absent = arg.op == LITERAL and arg.value is None
-            if not absent and "any" not in parameter.kinds and not fits(parameter, arg, fact, unknown_fits=False):
-                text = f"{self.kernel('casts.operand')}({text}, {parameter.kinds!r}, {BY_NAME[hop.op].dml!r}, {parameter.name!r})"
+        for (parameter, arg), fact, text in zip(paired(row, hop.args), facts, args, strict=True):
+            if not fits(parameter, arg, fact, unknown_fits=False):
+                text = f"{self.kernel('casts.operand')}({text}, {parameter.kinds!r}, {row.dml!r}, {parameter.name!r})"
             out.append(text)
         return out
 
