@@ -9,7 +9,7 @@ from functools import cached_property
 
 from dmlite.errors import Problem, Span, did_you_mean
 from dmlite.lang.lexer import DOTTED_NAMES, Token
-from dmlite.lang.mistakes import CHARACTERS, DOTTED_HINTS, MISTAKES
+from dmlite.lang.mistakes import ATTRIBUTES, CHARACTERS, DOTTED_HINTS, MISTAKES
 from dmlite.lang.tables import ACCEPT, tables
 
 BEFORE, AFTER = 40, 4  # tokens in the window of a mistake
@@ -118,14 +118,17 @@ def _stray(scene: Scene) -> Problem | None:
         start = replace(previous.span, end_line=previous.span.line, end_col=previous.span.col + 1)
         message = f"this string goes on over several lines, up to line {previous.span.end_line}"
         return Problem(message, start, "is its closing quote missing?")
+    if token.text.startswith("'") and previous and _touch(previous, token) and previous.kind in ("NAME", "RPAR", "RSQB"):
+        hint = "join texts and values with +" if previous.text == "f" and token.kind == "STRING" else "the transpose of X is t(X)"
+        return Problem("a quote is not an operator", token.span, hint)
     match token.kind:
         case "OPEN_STRING":
             return Problem("this string is never closed", token.span, f"add the closing {token.text}")
         case "OPEN_COMMENT":
             return Problem("this comment is never closed", token.span, "add */")
         case "DOTTED":
-            hint = DOTTED_HINTS.get(token.text) or did_you_mean(token.text, DOTTED_NAMES)
-            return Problem(f"'{token.text}' is not a name", token.span, hint or f"names have no dots; write {token.text.replace('.', '_')}")
+            called = scene.tokens[scene.at + 1].text == "("
+            return Problem(f"'{token.text}' is not a name", token.span, _dotted_hint(token.text, called))
         case "BAD_NUMBER":
             return Problem(f"'{token.text}' is not a number", token.span, _number_hint(token.text))
         case "UNKNOWN" if token.text in CHARACTERS:
@@ -135,6 +138,21 @@ def _stray(scene: Scene) -> Problem | None:
         case "UNKNOWN" if not token.text.isascii():
             return Problem(f"'{token.text}' is not a character of DML", token.span, "names are made of the letters a to z, digits and _")
     return None
+
+
+def _touch(left: Token, right: Token) -> bool:
+    return (left.span.end_line, left.span.end_col) == (right.span.line, right.span.col)
+
+
+def _dotted_hint(text: str, called: bool) -> str:
+    owner, _, last = text.rpartition(".")
+    if known := DOTTED_HINTS.get(text) or did_you_mean(text, DOTTED_NAMES):
+        return known
+    if last in ATTRIBUTES:
+        return ATTRIBUTES[last].format(owner)
+    if called:
+        return f"there are no methods and modules; functions go by their bare names, as in {last}(..)"
+    return f"names have no dots; write {text.replace('.', '_')}"
 
 
 def _number_hint(text: str) -> str:
@@ -249,7 +267,7 @@ def _expected(accepted: frozenset[str]) -> Iterator[str]:
     """The accepted kinds in a few words, most telling first."""
     rest = set(accepted) - {"SEMICOLON"}
     for words, group, implied in GROUPS:
-        if group <= rest:
+        if group <= rest or (group is OPERATORS and group & rest - {"SIGN"}):
             yield words
             rest -= group | implied
     yield from sorted({WORDS.get(kind) or f"'{_spelling(kind)}'" for kind in rest})

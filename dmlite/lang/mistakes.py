@@ -24,6 +24,7 @@ NAME = r"(?!TRUE|FALSE)[A-Za-z][A-Za-z0-9_]*"
 TYPE = r"(?:[Ii]nt(?:eger)?|[Ss]tring|[Bb]oolean|[Dd]ouble|[Uu]nknown)"
 NOT_A_VALUE = "an assignment is a statement of its own and has no value"
 NOT_THERE = "there is no '\\1' in DML"
+SEVERAL = "several variables are assigned in brackets"
 STATEMENTS = "statements are if, while, for, parfor, assignments and calls"
 WHOLE_IFDEF = "ifdef(...) must be the whole right-hand side of an assignment"
 MISTAKES = (
@@ -42,8 +43,14 @@ MISTAKES = (
     Mistake(r"@%o%", "'%o%' is not an operator of DML", 'the outer product is x %*% t(y), or outer(x, y, "*")'),
     Mistake(r"@(%[A-Za-z]+%)", "'\\1' is not an operator of DML", "operators in percent signs are %*%, %% and %/%"),
     Mistake(r"@\?", "'?' is not an operator", "choose with ifelse(condition, a, b)"),
+    Mistake(r"@%(?! [*/%])", "'%' is not an operator", "the remainder is x %% y, the whole quotient x %/% y, the matrix product x %*% y"),
     Mistake(r"@(and|or|not)\b", "'\\1' is not an operator", "write '&' for and, '|' for or, '!' for not"),
     Mistake(r"\b(?P<at>not) @", "'not' is not an operator", "write '!'"),
+    Mistake(r"(?P<at>\b(and|or)) @(?:\w|\(|!|-)", "'\\2' is not an operator", "write '&' for and, '|' for or"),
+    Mistake(r"@- > ", "'->' is not an operator", "write the name first: x = ..."),
+    Mistake(rf"@[\w.\"]+ - > ({NAME})", "'->' is not an operator", "write \\1 = ..."),
+    Mistake(r"@< <-", "'<<-' is not an operator", "a function changes no variable of its caller; return the value as an output"),
+    Mistake(rf"({NAME}) @\$(\w+)", "'$' does not select", 'an element of a list is as.scalar(\\1["\\2"]) or as.matrix(\\1["\\2"])'),
     # assignments where a value is wanted
     Mistake(r"@=", "'=' assigns, it does not compare", "write '=='", within=r"(if|while) \("),
     Mistake(r"@<-", "'<-' assigns, even without blanks around it", "write x < -5 to compare", within=r"(if|while) \("),
@@ -51,6 +58,15 @@ MISTAKES = (
         r"@<-", "'<-' cannot stand inside an expression", "write x < -5 to compare, or name=value for a named argument", within=r"[(\[]"
     ),
     Mistake(rf"(?:par)?for \( {NAME} @", "a loop is written for (i in from:to)", "for example for (i in 1:10)"),
+    Mistake(rf"\b(?:par)?for \( @{TYPE}\b", "a loop is written for (i in from:to)", "for example for (i in 1:10)"),
+    Mistake(r"\w \( [^()]* \) @(?:=|<-)(?!=)", "a call cannot be assigned to", "cells are chosen by brackets: X[i, j] = ..."),
+    Mistake(rf"(?<!= )(?<!<- )\b({NAME}) @, ({NAME}) (?:=|<-)(?!=)", SEVERAL, "write [\\1, \\2] = f(...)"),
+    Mistake(rf"@\( ({NAME}) , ({NAME})", SEVERAL, "write [\\1, \\2] = f(...)"),
+    Mistake(r"(?:=|<-|\(|,) @\{", "'{' begins a block, not a value", 'a list is list(a, b), a matrix matrix("1 2 3 4", rows=2, cols=2)'),
+    Mistake(
+        r"@(?:;|\d)", "values in brackets are separated by commas", 'a matrix is matrix("1 2 3 4", rows=2, cols=2)', within=r"(=|<-|\() \["
+    ),
+    Mistake(r"@;", "the parts of an index are separated by a comma", "an index is X[rows, columns]", within=r"\["),
     Mistake(rf"({NAME}) @==", "'==' compares, which is no statement", "write \\1 = ... to assign"),
     Mistake(rf"(?:=|<-) ({NAME}) @(?:=|<-)", NOT_A_VALUE, "write two statements: first \\1 = ..., then use \\1"),
     Mistake(r"@(?:=|<-|\+=)", NOT_A_VALUE, "assign first, on a line of its own, then use the name", within=r"\("),
@@ -69,6 +85,7 @@ MISTAKES = (
     Mistake(r"@return", "there is no 'return' statement", "declare outputs, f = function(...) return (double y) { ... }, and assign y"),
     Mistake(r"\b(?P<at>repeat) @", "there is no 'repeat'", "write while (TRUE) { ... }, or better a condition"),
     Mistake(r"\b(?P<at>elif|elsif|elseif) \([^{};]*\) @\{", "there is no '\\1'", "write else if (...)"),
+    Mistake(r"\) (?P<at>then|do) @", NOT_THERE, "write if (condition) { ... } else { ... }, or while (condition) { ... }"),
     Mistake(r"\b(?P<at>foreach|unless|until|switch|with) \([^{};]* @", NOT_THERE, STATEMENTS),
     Mistake(r"\b(?P<at>switch|case|do|foreach|try|class|lambda|global|var|let|const) @", NOT_THERE, STATEMENTS),
     Mistake(rf"@({TYPE}) ({NAME}) =", "a variable is assigned without naming its type", "write \\2 = ..."),
@@ -88,7 +105,8 @@ MISTAKES = (
     Mistake(r"@else", "the branch before 'else' is missing", "write { } for an empty one", expects="LBRACE"),
     Mistake(r"@else", "this 'else' belongs to no 'if'", "use { } around a branch of several statements"),
     Mistake(r"\b(?P<at>print) @", "print is a function", 'write print("text")'),
-    Mistake(r"\b(if|while|for|parfor) @", "expected '(' after '\\1'", "its header stands in parentheses"),
+    Mistake(r"\b(if|while) @", "expected '(' after '\\1'", "its header stands in parentheses: \\1 (condition) { ... }"),
+    Mistake(r"\b(for|parfor) @", "expected '(' after '\\1'", "its header stands in parentheses: \\1 (i in from:to) { ... }"),
     Mistake(r"\) return @", "expected '(' after 'return'", "outputs are declared as return (double y, matrix[double] Z)", expects="LPAR"),
     Mistake(r"\b(source|setwd) \( @", "'\\1' takes a string in quotes", 'for example \\1("folder/name")'),
     # parameters
@@ -123,6 +141,7 @@ CHARACTERS = {
     "@": "the matrix product is %*%",
     "\\": "a backslash only stands inside strings; newlines need none",
 }
+ATTRIBUTES = {"T": "write t({})", "shape": "write nrow({0}) and ncol({0})", "size": "write length({})"}
 DOTTED_HINTS = {
     "read.csv": 'use read("file.csv", format="csv")',
     "write.csv": 'use write(X, "file.csv", format="csv")',

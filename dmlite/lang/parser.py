@@ -13,6 +13,8 @@ from dmlite.lang.tables import ACCEPT, Rule, tables
 
 MAX_PROBLEMS = 20
 STATEMENT_WORDS = frozenset({"IF", "FOR", "PARFOR", "WHILE", "SOURCE", "SETWD", "QUALIFIED", "_MULTI"})
+OPENING = frozenset({"LPAR", "_INDEX", "_MULTI", "_LIST"})
+CLOSING = frozenset({"RPAR", "RSQB"})
 AFTER_FIRST_NAME = frozenset({"=", "<-", "+=", "(", "["})
 
 
@@ -137,7 +139,7 @@ class _Automaton:
             kind = self.tokens[position].kind
             if position >= max(at, begin + 1) and not braces and self._may_resume(position, margin, parentheses) and self._unwind(position):
                 return position
-            parentheses += (kind == "LPAR") - (kind == "RPAR")
+            parentheses += (kind in OPENING) - (kind in CLOSING)
             if position >= at:
                 braces = max(0, braces + (kind == "LBRACE") - (kind == "RBRACE"))
         return None
