@@ -164,8 +164,8 @@ class Collector:
             _written(firing.after, boundary),
             total([hop for hop in gone if hop not in left], facts).seconds,
             total(new, facts).seconds,
-            graph_of_rewrite(firing.before, new_or_gone=gone, facts=facts, leaves=leaves),
-            graph_of_rewrite(firing.after, new_or_gone=new, facts=facts, leaves=leaves),
+            graph_of_rewrite(firing.before, gone, facts, boundary),
+            graph_of_rewrite(firing.after, new, facts, boundary),
         )
 
 

@@ -141,24 +141,28 @@ def _properties(fact: Fact) -> list[str]:
     return found
 
 
-def graph_of_rewrite(root: Hop, new_or_gone: Sequence[Hop], facts: FactTable, leaves: Mapping[Hop, str]) -> Graph:
-    """One side of a rewrite as a small graph: the operators that change, down to what both sides share."""
-    changing = set(new_or_gone)
+def graph_of_rewrite(root: Hop, changing: Sequence[Hop], facts: FactTable, names: Mapping[Hop, str]) -> Graph:
+    """One side of a rewrite as a small graph: the operators that change, down to what both sides share.
+
+    names: of what both sides share, where it has one.
+    """
+    ours = set(changing)
     order: list[Hop] = []
-    for hop in new_or_gone:
-        order.extend(a for a in hop.args if a not in changing and a.op != LITERAL and a not in order)
+    for hop in changing:
+        order.extend(a for a in hop.args if a not in ours and a.op != LITERAL and a not in order)
         order.append(hop)
-    if root not in changing:
+    if root not in ours:
         order = [root]
     ids = {hop: number for number, hop in enumerate(order)}
-    operators = [_rewrite_operator(hop, ids, facts, leaves, hop in changing) for hop in order]
+    operators = [_rewrite_operator(hop, ids, facts, names, hop in ours) for hop in order]
     costs = [o.seconds for o in operators]
     return Graph(operators, [], sum(c for c in costs if c is not None), costs.count(None))
 
 
-def _rewrite_operator(hop: Hop, ids: Mapping[Hop, int], facts: FactTable, leaves: Mapping[Hop, str], changing: bool) -> Operator:
-    text = leaves[hop] if hop in leaves else hop_to_dml(hop, leaves, 3)
+def _rewrite_operator(hop: Hop, ids: Mapping[Hop, int], facts: FactTable, names: Mapping[Hop, str], changing: bool) -> Operator:
+    expression = hop_to_dml(hop, names, EXPRESSION_LIMIT) if hop.args else names.get(hop, str(hop.value))
+    text = hop_to_dml(hop, names, 1) if changing else names.get(hop) or hop_to_dml(hop, names, 3)
     seconds = estimate(hop, facts).seconds if changing else 0.0
     operands = [ids[a] for a in hop.args if a in ids] if changing else []
     kind = "operator" if changing else "input"
-    return Operator(ids[hop], kind, hop.op, "", text, text, operands, None, value_of(facts[hop]), seconds=seconds)
+    return Operator(ids[hop], kind, hop.op, "", text, expression, operands, None, value_of(facts[hop]), seconds=seconds)
