@@ -125,7 +125,7 @@ function visible(g) {
   return shown;
 }
 function matches(node) {
-  return state.find !== "" && `${node.title} ${node.lines.join(" ")} ${node.details.flat().join(" ")}`.toLowerCase().includes(state.find.toLowerCase());
+  return state.find !== "" && [node.title, ...node.lines, ...node.rules.flat()].join(" ").toLowerCase().includes(state.find.toLowerCase());
 }
 function drawGraph() {
   const g = graph(), b = block();

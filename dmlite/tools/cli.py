@@ -1,4 +1,4 @@
-"""The command line: `dmlite run FILE`, `explain`, `check`, `fmt`, `demo`, `doctor`; also the spellings of SystemDS.
+"""The command line: `dmlite run FILE`, `explain`, `rules`, `check`, `fmt`, `demo`, `doctor`; also the spellings of SystemDS.
 
 Exit status: 0 fine, 1 an error in a script, 2 an error in the command. Results go to stdout, everything else to stderr.
 """
@@ -207,6 +207,14 @@ def explain(options: Options) -> int:
     return show.explain(options, _draft(options, *_one_script(options)))
 
 
+def rules(options: Options) -> int:
+    from dmlite.tools import show
+
+    name = options.script
+    draft = None if name is None else _draft(options, read_script(name), name, Path(name).parent)
+    return show.rules(options, draft)
+
+
 def check(options: Options) -> int:
     """Every problem of every file; warnings do not fail."""
     from dmlite.flow import compile
@@ -311,6 +319,18 @@ COMMANDS: Final[dict[str, Command]] = {
                           runtime (generated Python) or trace (every rewrite)
   --format FORMAT         text, json, dot, mermaid or html (a page to explore); by default as the name of OUT tells
   --analyze               run the script, and put what was measured beside the estimates
+  -o OUT                  write to a file
+  --inputs X,y            variables that a Python program binds
+""",
+    ),
+    "rules": Command(
+        rules,
+        frozenset({"script", "format", "o", "out", "inputs", "nvargs", "args", "debug"}),
+        "rules [NAME] [--script FILE] [--format text|json|html] [-o OUT]",
+        "Show the rewrite rules",
+        f"""{_PARAMETERS}  NAME                    one rule in full, or all whose name or topic contains it
+  --script FILE           count how often each fires in a script
+  --format FORMAT         text, json or html (a page); by default as the name of OUT tells
   -o OUT                  write to a file
   --inputs X,y            variables that a Python program binds
 """,

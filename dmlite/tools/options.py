@@ -44,6 +44,7 @@ class Options:
     out: str | None = None
     format: str | None = None
     analyze: bool = False
+    script: str | None = None
     quick: bool = False
     check: bool = False
     debug: bool = False
@@ -179,6 +180,7 @@ HANDLERS: Final[dict[str, Callable[[Options, list[str]], None]]] = {
     "o": lambda o, rest: setattr(o, "out", _value(rest, "-o")),
     "format": lambda o, rest: setattr(o, "format", _value(rest, "--format")),
     "analyze": _switch("analyze"),
+    "script": lambda o, rest: setattr(o, "script", _value(rest, "--script")),
     "quick": _switch("quick"),
     "check": _switch("check"),
     "debug": _switch("debug"),

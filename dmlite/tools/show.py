@@ -1,4 +1,4 @@
-"""`dmlite explain`: what a script is compiled to, and with --analyze what it took."""
+"""`dmlite explain`: what a script is compiled to, and with --analyze what it took. `dmlite rules`: what may be rewritten."""
 
 from __future__ import annotations
 
@@ -47,6 +47,30 @@ def _analyzed(options: Options, draft: Unit, level: str, format: str) -> Explana
     with contextlib.redirect_stdout(sys.stdout if options.out else sys.stderr):
         run = measure(_engine(unit), {})
     return explain_engine(unit.script, unit.name, _engine(unit), level, format, run)
+
+
+def rules(options: Options, draft: Unit | None) -> int:
+    """Write the catalogue, or what matches a name; with the draft of a script, also how often each rule fires in it."""
+    from dmlite.tools import catalogue
+
+    format = options.format or FORMAT_OF.get(Path(options.out or "").suffix, "text")
+    if format not in ("text", "json", "html"):
+        raise UsageError(f"--format is text, json or html, not '{format}'")
+    if len(options.files) > 1:
+        raise UsageError(f"give one name, or a part of one, found {' '.join(options.files)}")
+    record = explanation(compile(draft), "trace").record if draft is not None else None
+    entries = catalogue.catalogue(None if record is None else catalogue.fired_in(record))
+    if options.files:
+        entries = catalogue.select(entries, options.files[0])
+    if format == "json":
+        write(catalogue.as_json(entries), options.out)
+    elif format == "html":
+        write(catalogue.as_html(entries, record.name if record else None), options.out)
+    elif options.files or options.out:
+        write(catalogue.as_text(entries, whole=bool(options.files)), options.out)
+    else:
+        catalogue.print_table(entries)
+    return 0
 
 
 def _engine(unit: Unit) -> Engine:
