@@ -46,6 +46,18 @@ class Fact:
     integer: bool = False
     structure: frozenset[str] = frozenset()
 
+    def __eq__(self, other: object) -> bool:
+        """Constants are equal as DML tells them apart: by type and by the sign of zero; NaN equals NaN."""
+        return self is other or (isinstance(other, Fact) and self._key() == other._key())
+
+    def __hash__(self) -> int:
+        return hash((self.kind, self.vtype, self.rows, self.cols, repr(self.value)))
+
+    def _key(self) -> tuple[Any, ...]:
+        exact = repr(self.value) if isinstance(self.value, (float, tuple)) else self.value
+        sizes = (self.kind, self.vtype, self.rows, self.cols, self.nnz, self.value.__class__, exact)
+        return (*sizes, self.nnz_min, self.nnz_avg, self.low, self.high, self.may_nan, self.integer, self.structure)
+
     @property
     def is_matrix(self) -> bool:
         return self.kind == "matrix"
