@@ -510,7 +510,7 @@ def test_statistics_and_explain(capsys):
 
 @pytest.mark.parametrize(("level", "shows"), [("hops", "sum(X)"), ("plan", "sum(X)"), ("runtime", "def ")])
 def test_explain(level, shows):
-    assert shows in dml("y = sum(X)").input(X=TABLE).explain(level)
+    assert shows in str(dml("y = sum(X)").input(X=TABLE).explain(level))
 
 
 def test_prints_reach_stdout_in_order(capsys):
