@@ -159,6 +159,10 @@ def _config(options: Options, rest: list[str]) -> None:
     options.ignored.append(f"-config {_value(rest, '-config')}")
 
 
+def _inputs(options: Options, rest: list[str]) -> None:
+    options.inputs.extend(name for name in _value(rest, "--inputs").split(",") if name)
+
+
 def _switch(name: str) -> Callable[[Options, list[str]], None]:
     return lambda options, rest: setattr(options, name, True)
 
@@ -175,7 +179,8 @@ HANDLERS: Final[dict[str, Callable[[Options, list[str]], None]]] = {
     "exec": _mode,
     "gpu": _gpu,
     "config": _config,
-    "inputs": lambda o, rest: o.inputs.extend(n for n in _value(rest, "--inputs").split(",") if n),
+    "inputs": _inputs,
+    "i": _inputs,
     "out": lambda o, rest: setattr(o, "out", _value(rest, "--out")),
     "o": lambda o, rest: setattr(o, "out", _value(rest, "-o")),
     "format": lambda o, rest: setattr(o, "format", _value(rest, "--format")),
