@@ -127,9 +127,9 @@ class Problems:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:
-    """A one-line hint naming the closest known spelling, or None."""
+    """A one-line hint naming the closest known spelling, or None; one or two letters are near their other case only."""
     known = list(known)
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6) if len(name) > 2 else []
     if not near:
         near = [k for k in known if k.lower() == name.lower()]
     return f"did you mean '{near[0]}'?" if near else None

@@ -103,7 +103,15 @@ def _apply(lo: Lowerer, row: Op, args: list[Hop], span: Span, spans: Sequence[Sp
 
 # ---------------------------------------------------------------- indexing
 def lower_index(lo: Lowerer, target: Hop, index: ast.Index) -> Hop:
+    check_indexed(lo, target, index)
     return lo.builder.make("index", [target, *bounds(lo, index)], index.span)
+
+
+def check_indexed(lo: Lowerer, target: Hop, index: ast.Index) -> None:
+    """Report an index of something that has no parts."""
+    fact = lo.builder.facts[target]
+    if fact.is_scalar:
+        lo.problems.add(f"'{index.name}' is {describe(fact)} and has no parts", index.span, "only matrices and lists can be indexed")
 
 
 def bounds(lo: Lowerer, index: ast.Index) -> list[Hop]:

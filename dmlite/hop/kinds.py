@@ -45,7 +45,8 @@ def check_operands(row: Op, args: Sequence[Hop], facts: FactTable, spans: Sequen
         if not fits(parameter, arg, fact):
             where = (spans[position] if position < len(spans) else None) or span
             expected = " or ".join(parameter.kinds)
-            problems.add(f"{row.dml} takes a {expected} for '{parameter.name}', not {describe(fact)}", where, _hint(fact, parameter))
+            shown = "-" if row.name == "neg" else row.dml
+            problems.add(f"{shown} takes a {expected} for '{parameter.name}', not {describe(fact)}", where, _hint(fact, parameter))
             return
     known = [facts[a] for a in args]
     if row.name in _ARITHMETIC and any(f.vtype == "string" for f in known):

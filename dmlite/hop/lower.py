@@ -16,7 +16,7 @@ from dmlite.errors import DMLError, Problems, Span
 from dmlite.hop import scan
 from dmlite.hop.builder import BlockBuilder, Scope, Variable
 from dmlite.hop.calls import Calls, Instances, declared_fact, merge_value
-from dmlite.hop.expressions import _apply, bounds, lower_expr, lower_index
+from dmlite.hop.expressions import _apply, bounds, check_indexed, lower_expr, lower_index
 from dmlite.hop.facts import Fact, scalar
 from dmlite.hop.liveness import mark_live
 from dmlite.hop.node import PICK, Hop, fresh_tag, literal
@@ -185,7 +185,8 @@ class Lowerer:
                         if self.calls.resolve(call) is not None:
                             self.calls.hoist(call)
             old = self.builder.read(self.scope, target.name)
-            value = self.apply("leftindex", [old, value, *bounds(self, target)], span)
+            check_indexed(self, old, target)
+            value = self.apply("leftindex", [old, value, *bounds(self, target)], target.span)
         self.builder.bind(self.scope, target.name, value)
 
     def _results(self, call: ast.Call) -> list[Hop]:

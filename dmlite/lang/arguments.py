@@ -151,7 +151,7 @@ def dml_text(value: object) -> str:
     if isinstance(value, bool):
         return str(value).upper()
     if isinstance(value, str):
-        return f'"{value}"'
+        return '"' + value.replace("\\", "\\\\").replace("\n", "\\n") + '"'
     return {"nan": "NaN", "inf": "Inf", "-inf": "-Inf"}.get(str(value), str(value))
 
 

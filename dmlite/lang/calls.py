@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from dmlite.errors import Problems, Span, did_you_mean
@@ -17,7 +17,20 @@ SCALARS: Final = frozenset({"scalar", "number", "int", "boolean", "string", "D",
 SPECIAL: Final = ("exists", "list")  # builtins whose arguments are not matched to parameters
 ELSEWHERE: Final = {  # what the same thing is called in DML
     "c": 'write a column of values as matrix("1 2 3", rows=3, cols=1), or join columns with rbind',
-    "cat": "use print(...)",
+    **dict.fromkeys(("cat", "printf", "puts", "echo", "display"), 'use print("text " + x), or print("%d of %s", n, s)'),
+    **dict.fromkeys(("apply", "sapply", "lapply", "tapply"), "use rowSums, colMeans and their like, aggregate(...), or a for loop"),
+    "sprintf": 'join strings with +; print("%5.2f", x) formats',
+    "str": 'a string of x is "" + x',
+    "array": 'write matrix("1 2 3", rows=3, cols=1)',
+    "vector": "use matrix(0, rows=n, cols=1)",
+    "rep": "use matrix(x, rows=n, cols=1)",
+    "range": "a loop is for (i in 1:n), a column of numbers seq(1, n), the range of X min(X) and max(X)",
+    "transpose": "use t(X)",
+    "dot": "use X %*% Y",
+    "matmul": "use X %*% Y",
+    "norm": "use sqrt(sum(X^2))",
+    "pow": "use x^y",
+    "stopifnot": "use assert(...)",
     "paste": "join strings with +",
     "paste0": "join strings with +",
     "dim": "use nrow(X) and ncol(X)",
@@ -47,11 +60,11 @@ class Calls:
         self._sources = {s.alias for s in statements(script) if isinstance(s, Import)}
         self._formals: dict[int, list[Formal]] = {}
 
-    def check(self, call: Call, wanted: int, first_will_do: bool = False) -> None:
+    def check(self, call: Call, wanted: int, first_will_do: bool = False, variables: Collection[str] = ()) -> None:
         """Report what is wrong with a call.
 
         wanted: the number of results used: 0 in a statement, 1 in an expression, n in `[a, b] = ..`; first_will_do: the
-        rest may be dropped, which needs brackets where a builtin is called.
+        rest may be dropped, which needs brackets where a builtin is called; variables: those that have a value here.
         """
         callee = self.resolve(call)
         if self.is_builtin(call, *SPECIAL):
@@ -59,7 +72,7 @@ class Calls:
             self._check_results(call, 1, wanted, first_will_do)
         elif callee is None:
             if call.namespace in self.module.imports or call.namespace not in self._sources:  # else the file could not be read
-                self.problems.add(*self._unknown(call))
+                self.problems.add(*self._unknown(call, variables))
         elif isinstance(callee, Function):
             bind_call(callee, call, self.problems)
             self._check_results(call, len(callee.returns), wanted, first_will_do=True)
@@ -67,6 +80,8 @@ class Calls:
             self._check_builtin(call, callee, wanted, first_will_do)
         if self.is_builtin(call, "eval"):
             self._check_eval(call)
+        if self.is_builtin(call, "print"):
+            self._check_print(call)
 
     def resolve(self, call: Call) -> Function | Sequence[Row] | None:
         """The function or the rows of the builtin that a call names; functions of the file come before builtins."""
@@ -161,6 +176,11 @@ class Calls:
             return f"its outputs are {', '.join(r.name for r in callee.returns)}"
         return None
 
+    def _check_print(self, call: Call) -> None:
+        """A format shows as many values as it has percent signs."""
+        if len(call.args) > 1 and isinstance(shown := call.args[0].value, Literal) and "%" not in str(shown.value):
+            self.warnings.add("print shows only its first argument, which is no format", call.span, "join the parts with +")
+
     def _check_eval(self, call: Call) -> None:
         if not call.args or not isinstance(name := call.args[0].value, Literal) or not isinstance(name.value, str):
             return
@@ -169,10 +189,11 @@ class Calls:
         if self.resolve(called) is None:
             self.problems.add(*self._unknown(called))
 
-    def _unknown(self, call: Call) -> tuple[str, Span, str | None]:
+    def _unknown(self, call: Call, variables: Collection[str] = ()) -> tuple[str, Span, str | None]:
         """Message, place and hint for a call that reaches nothing."""
         if call.namespace is None:
-            return f"there is no function '{call.name}'", call.span, self._nearest(call.name)
+            hint = f"'{call.name}' is a variable: its cells are {call.name}[i, j]" if call.name in variables else self._nearest(call.name)
+            return f"there is no function '{call.name}'", call.span, hint
         imported = self.module.imports.get(call.namespace)
         if imported is None:
             hint = did_you_mean(call.namespace, self.module.imports) or f'import it first: source("path.dml") as {call.namespace}'

@@ -79,6 +79,7 @@ MISTAKES = (
     Mistake(r"@:", "a range needs both ends", "write X[1:b, ] for all up to b", within=r"\["),
     Mistake(r"@:", "a range from:to can only stand in a for header or in [ ]", "a column of numbers is seq(from, to)"),
     Mistake(r"[,(] @[,)]", "an argument is missing", "remove the ',' or write the argument", within=r"\("),
+    Mistake(r"@,", "a matrix has two dimensions", "an index is X[rows, columns]", within=r"\w \["),
     # statements of other languages
     Mistake(r"\b(?P<at>break) @", "there is no 'break'", "leave a loop by its condition: while (go & i <= n) { ... go = FALSE ... }"),
     Mistake(r"\b(?P<at>next|continue) @", "there is no '\\1'", "put the rest of the loop body into an if"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Any, Final
 
 from dmlite.errors import Problems, Span, did_you_mean
@@ -74,7 +75,10 @@ class Scope:
 
     # ---------------------------------------------------------------- statements
     def _block(self, body: tuple[Stmt, ...], state: State) -> None:
-        for stmt in body:
+        for stmt, following in zip_longest(body, body[1:]):
+            if following and (what := _lacks_braces(stmt, following)):
+                message = f"this statement is indented like the body of the {what} above, but comes after it"
+                self.findings.warnings.add(message, following.span, "put the body in { }")
             match stmt:
                 case If():
                     self._if(stmt, state)
@@ -108,7 +112,7 @@ class Scope:
                 state.bind(target.name, scalar)
 
     def _call(self, call: Call, state: State) -> None:
-        self.calls.check(call, 0)
+        self.calls.check(call, 0, variables=state.maybe)
         self.read(state, *(arg.value for arg in call.args))
         if self.calls.is_builtin(call, "stop", "assert") and self._parfors:
             self.problems.add(
@@ -201,9 +205,12 @@ class Scope:
                 case Dollar():
                     self._dollar(expr)
                 case Call():
-                    self.calls.check(expr, 1)
+                    self.calls.check(expr, 1, variables=state.maybe)
                     if self.calls.is_builtin(expr, "exists"):
                         unread.update(id(arg.value) for arg in expr.args)
+                    elif self.calls.resolve(expr) is None:  # `apply(X, 1, sum)`: one problem
+                        functions = set(self.calls.names())
+                        unread.update(id(arg.value) for arg in expr.args if isinstance(arg.value, Name) and arg.value.name in functions)
                 case Binary("&&" | "||" as op):
                     self.problems.add(f"there is no operator {op}", expr.span, f"use {op[0]}, which works on scalars and matrices")
 
@@ -245,3 +252,15 @@ class Scope:
     def _parfor_locals(self) -> set[str]:
         parfors = (s for s in statements(self.body) if isinstance(s, For) and s.parallel)
         return {name for loop in parfors for name in assigned(loop.body)}
+
+
+def _lacks_braces(stmt: Stmt, following: Stmt) -> str | None:
+    """The keyword of a statement whose body is one bare line, when the next statement lines up with that body."""
+    block = stmt.orelse or stmt.then if isinstance(stmt, If) else stmt.body if isinstance(stmt, (For, While)) else ()
+    if len(block) != 1:
+        return None
+    body, after = block[0].span, following.span
+    bare = (body.end_line, body.end_col) == (stmt.span.end_line, stmt.span.end_col) and body.line > stmt.span.line
+    if not bare or after.line == body.end_line or after.col != body.col or after.col <= stmt.span.col:
+        return None
+    return "if" if isinstance(stmt, If) else "while" if isinstance(stmt, While) else "loop"

@@ -316,6 +316,10 @@ WARNED = [
     ("v = TRUE; if (v) x = 1\nif (!v) print(x)", ["2:15 'x'"]),
     ("v = TRUE; if (v) x = 1\nif (v) print(1)\nprint(x)", ["3:7 'x'"]),
     ("sum(matrix(1,2,2))", ["1:1 the result of sum() is not used"]),
+    ('print("a", 3)', ["1:1 print shows only its first argument"]),
+    ("for (i in 1:3)\n  x = i\n  y = x * 2\nprint(y)", ["3:3 this statement is indented like the body of the loop"]),
+    ("x = 1\nif (x > 2)\n  x = 2\n  print(x)", ["4:3 this statement is indented like the body of the if"]),
+    ("x = 1\nif (x > 2) { x = 3 }\nelse\n  x = 2\n  print(x)", ["5:3 this statement is indented like the body of the if"]),
 ]
 
 

@@ -74,7 +74,7 @@ def position(x: DMLList, which: int | float | str) -> int:
         return x.names.index(which)
     if isinstance(which, (int, float)) and 1 <= which < len(x) + 1:
         return int(which) - 1
-    raise DMLRuntimeError(f"there is no element {describe(which)} in a list of {len(x)}", hint="positions count from 1")
+    raise DMLRuntimeError(f"there is no element {describe(which)} in a list of {len(x)}", hint="positions are 1 to length(L)")
 
 
 def _known(name: str, names: tuple[str, ...]) -> str:

@@ -60,7 +60,7 @@ def _missing(path: str) -> DMLIOError:
         names = [entry for entry in os.listdir(folder or ".") if not entry.endswith(".mtd")]
     except OSError:
         return DMLIOError(f"{path}: no such file", hint=f"there is no folder '{folder}'")
-    near = difflib.get_close_matches(name, names, n=1) or [n for n in names if Path(n).stem == Path(name).stem]
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.7) or [n for n in names if Path(n).stem == Path(name).stem]
     hint = f"did you mean '{os.path.join(folder, near[0])}'?" if near else f"relative names start at {os.getcwd()}"
     return DMLIOError(f"{path}: no such file", hint=hint)
 
