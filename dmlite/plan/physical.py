@@ -35,6 +35,7 @@ _MAY_BE_SPARSE = frozenset(
         "replace",
         "as.matrix",
         "outer",
+        "one_hot",
         "index",
         "leftindex",
     ]
@@ -118,13 +119,15 @@ class Planner:
         return {h for h in postorder(hops) if h.op in _INT_ARITHMETIC and h not in seen_outside}
 
     def _holders(self, hops: list[Hop], uses: Counter[Hop]) -> Counter[Hop]:
-        """For every buffer, how many operand places still refer to it, through views or directly."""
+        """For every buffer, how many operand places still refer to it, through views or directly. A list keeps what is put into it."""
         holders: Counter[Hop] = Counter()
         for hop in postorder(hops):
             row = BY_NAME.get(hop.op)
             shares = (row is not None and row.view and hop.args) or hop.op == PICK
             self.buffer[hop] = self.buffer[hop.args[0]] if shares else hop
             holders[self.buffer[hop]] += uses[hop]
+            if row is not None and {"L", "A"} & set(row.results) and not self.facts[hop].is_matrix:
+                holders.update(self.buffer[a] for a in hop.args)
         return holders
 
     def _step(self, hop: Hop, left: Counter[Hop], holders: Counter[Hop]) -> Step:

@@ -171,9 +171,14 @@ class Oracle:
         self.depth -= 1
         out = []
         for result in function.returns:
-            if result.name not in inner:
-                raise Failure(f"{function.name} does not assign {result.name}")
-            out.append(values.declared(values.used(inner[result.name]), result.type))
+            try:
+                if result.name not in inner:
+                    raise Failure(f"{function.name} does not assign {result.name}")
+                out.append(values.declared(values.used(inner[result.name]), result.type))
+            except Failure as failure:
+                if not self.lazy:
+                    raise
+                out.append(Poison(str(failure)))
         return out
 
     # ------------------------------------------------------------ expressions

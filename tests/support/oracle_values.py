@@ -541,6 +541,7 @@ BUILTINS: dict[str, Callable[..., Any]] = {
     "length": _size("length"),
     "as.scalar": lambda x: as_scalar(used(x)),
     "as.matrix": lambda x: as_matrix(used(x)),
+    "as.list": lambda x: x.items[0] if len(x.items) == 1 and isinstance(x.items[0], ListValue) else x,
     "as.double": lambda x: as_double(used(x)),
     "as.integer": lambda x: as_integer(used(x)),
     "as.logical": lambda x: as_logical(used(x)),
