@@ -16,6 +16,7 @@ import numpy as np
 from dmlite.config import config
 from dmlite.errors import DMLError
 from dmlite.flow import Unit, compile
+from dmlite.hop.facts import Fact
 from dmlite.runtime.exchange import Matrix, detached, from_value, input_fact, to_value
 from dmlite.runtime.stats import Stats
 from dmlite.values import DMLList
@@ -81,9 +82,11 @@ class Script:
 
         Raises DMLError with every problem of the script.
         """
-        facts = {name: input_fact(value) for name, value in self._inputs.items()}
-        unit = Unit(self._text, self._name, facts, self._dollar.copy(), self._outputs, self._base, config(), stats)
+        unit = self._unit({name: input_fact(value) for name, value in self._inputs.items()}, stats)
         return compile(unit) if stats is not None else _units.compiled(unit)
+
+    def _unit(self, facts: Mapping[str, Fact], stats: Stats | None) -> Unit:
+        return Unit(self._text, self._name, facts, self._dollar.copy(), self._outputs, self._base, config(), stats)
 
     def explain(self, level: str = "plan", format: str = "text", analyze: bool = False) -> Explanation:
         """What the script is compiled to: `ast`, `hops`, `plan`, `runtime` (the generated Python) or `trace` (the rewrites).
@@ -95,7 +98,8 @@ class Script:
         from dmlite.explain.explanation import check, explain, measure
 
         check(level, format)
-        unit = self.compile(Stats(sizes=True) if analyze else None)
+        facts = {name: input_fact(value, counted=True) for name, value in self._inputs.items()}
+        unit = compile(self._unit(facts, Stats(sizes=True) if analyze else None))
         assert unit.script is not None
         run = measure(_engine(unit), self._inputs) if analyze else None
         return explain(unit.script, unit.name, _engine(unit), level, format, run)

@@ -135,10 +135,13 @@ def _real(array: Any, name: str) -> Any:
     return array.real
 
 
-def input_fact(value: Any) -> Fact:
-    """What is known of an input at compile time; booleans are constants, so that they choose branches."""
+def input_fact(value: Any, *, counted: bool = False) -> Fact:
+    """What is known of an input at compile time; booleans are constants, so that they choose branches.
+
+    counted: also the non-zeros of a sparse matrix, on which no compiled program that is kept should depend.
+    """
     if is_matrix(value):
-        return matrix(*value.shape)
+        return matrix(*value.shape, value.nnz if counted and is_sparse(value) else None)
     if isinstance(value, DMLList):
         return LIST
     return constant(value) if isinstance(value, bool) else scalar(vtype_of(value))
