@@ -40,7 +40,7 @@ def estimate(hop: Hop, facts: FactTable, machine: Machine = DEFAULT) -> Cost:
     if hop.op in (LITERAL, LIVE_IN, HOLE, PICK):
         return FREE
     fact, operands = facts[hop], [facts[a] for a in hop.args]
-    distinct = [facts[a] for a in dict.fromkeys(hop.args)]
+    distinct = [facts[a] for a in dict.fromkeys(hop.args) if not a.is_literal]
     return cost_by_facts(hop.op, fact, operands, distinct, machine)
 
 
@@ -58,9 +58,17 @@ def cost_by_facts(
     flops = _flops(row, fact, [_as_expected(f) for f in operands])
     if flops is None or traffic is None:
         return Cost(flops, traffic, None)
-    product = row.kernel.split(".")[0] in _PRODUCT_MODULES
-    rate = machine.cell_rate if not product else machine.sparse_rate if any(map(is_sparse, operands)) else machine.product_rate
-    return Cost(flops, traffic, max(flops / rate, traffic / machine.bandwidth) + machine.call)
+    work = _work(row, flops, operands, machine)
+    return Cost(flops, traffic, None if work is None else max(work, traffic / machine.bandwidth) + machine.call)
+
+
+def _work(row: Op, flops: float, operands: Sequence[Fact], machine: Machine) -> float | None:
+    """Seconds of computing alone."""
+    if row.seconds is not None:
+        return row.seconds(machine, *map(_as_expected, operands))
+    if row.kernel.split(".")[0] not in _PRODUCT_MODULES:
+        return flops / machine.cell_rate
+    return flops / (machine.sparse_rate if any(map(is_sparse, operands)) else machine.product_rate)
 
 
 def _as_expected(fact: Fact) -> Fact:

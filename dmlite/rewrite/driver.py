@@ -16,6 +16,7 @@ from dmlite.hop.node import Hop, make, postorder
 from dmlite.hop.ops.row import ShapeError
 from dmlite.hop.program import Block, Root
 from dmlite.hop.verify import verify
+from dmlite.rewrite.fuse.choose import Fusions, replaced
 from dmlite.rewrite.rule import Rule
 
 MAX_FIRINGS = 64  # at one node: more means that rules undo each other
@@ -46,7 +47,9 @@ class Rewriter:
     def __init__(self, block: Block, facts: FactTable, rules: Sequence[Rule]):
         self.block = block
         self.facts = facts
-        self.index = _by_root(tuple(r for r in rules if r.name not in config().disabled_rules))
+        rules = [r for r in rules if r.name not in config().disabled_rules]
+        self.index = _by_root(tuple(r for r in rules if not r.fuses))
+        self.fusions = _by_root(tuple(r for r in rules if r.fuses))
         self.firings: list[Firing] = []
         self._done: dict[Hop, Hop] = {}
         self._uses: Counter[Hop] = Counter()
@@ -57,7 +60,21 @@ class Rewriter:
         self._uses = count_uses(roots)
         for hop in list(postorder(roots)):
             self._done[hop] = self._settle(self._rebuilt(hop))
-        return [Root(r.name, self._done[r.hop]) for r in self.block.roots]
+        fused = self._fused([self._done[hop] for hop in roots])
+        return [Root(r.name, hop) for r, hop in zip(self.block.roots, fused, strict=True)]
+
+    def _fused(self, roots: list[Hop]) -> list[Hop]:
+        """After all other rules, the fused operators that pay."""
+        if not self.fusions:
+            return roots
+        taken = Fusions(roots, self.facts, self.fusions, self._attempt).choose()
+        done = replaced(roots, taken)
+        for hop, new in done.items():
+            if hop in taken:
+                self._fired(taken[hop].rule, hop, new)
+            elif new is not hop:
+                self._inherit(hop, new)
+        return [done[hop] for hop in roots]
 
     def _rebuilt(self, hop: Hop) -> Hop:
         args = tuple(self._done[a] for a in hop.args)
@@ -118,19 +135,26 @@ class Rewriter:
 
     def _fire(self, hop: Hop) -> Hop | None:
         for rule in self.index.get(hop.op, ()):
-            try:
-                new = rule.apply(hop, self.facts, self._uses)
-                if new is None or new is hop or not self._same_meaning(hop, new):
-                    continue
-            except Exception as error:
-                if config().verify:
-                    raise
-                warnings.warn(f"rewrite rule {rule.name} failed and is skipped: {error}", stacklevel=2)
-                continue
-            self.firings.append(Firing(rule.name, hop, new, self.block.spans.get(hop)))
-            self._inherit(hop, new)
-            return new
+            new = self._attempt(rule, hop)
+            if new is not None:
+                self._fired(rule, hop, new)
+                return new
         return None
+
+    def _attempt(self, rule: Rule, hop: Hop) -> Hop | None:
+        """What a rule makes of a node, if it keeps its meaning; a rule that fails is passed over with a warning."""
+        try:
+            new = rule.apply(hop, self.facts, self._uses)
+            return None if new is None or new is hop or not self._same_meaning(hop, new) else new
+        except Exception as error:
+            if config().verify:
+                raise
+            warnings.warn(f"rewrite rule {rule.name} failed and is skipped: {error}", stacklevel=2)
+            return None
+
+    def _fired(self, rule: Rule, hop: Hop, new: Hop) -> None:
+        self.firings.append(Firing(rule.name, hop, new, self.block.spans.get(hop)))
+        self._inherit(hop, new)
 
     def _same_meaning(self, old: Hop, new: Hop) -> bool:
         """A rewrite must keep kind, shape and value type; where it would not (a misfit at run time), it is not made."""

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final, Literal
+from typing import ClassVar, Final, Literal
 
 from dmlite.hop.facts import Fact
 from dmlite.hop.infer import FactTable
@@ -70,6 +70,9 @@ class Rule:
     facts: for the generic test, what the guard wants to know besides, as "X low=0 integer; Y finite".
     """
 
+    matcher: ClassVar[type[Holes]] = Holes
+    fuses: ClassVar[bool] = False  # chosen by cost after all other rules, see `fuse/`
+
     name: str
     before: str | tuple[str, ...]
     after: str | Callable[[Match], Hop | None]
@@ -97,7 +100,7 @@ class Rule:
         for pattern in self.patterns:
             if pattern.op != root.op:
                 continue
-            for bound in Holes(facts).matches(pattern, root):
+            for bound in self.matcher(facts).matches(pattern, root):
                 match = Match(root, bound, facts, uses)
                 if self.where is None or self.where(match):
                     new = self.after(match) if callable(self.after) else instantiate(self.replacement, bound)
@@ -122,6 +125,7 @@ _FOLDED: Final[dict[str, Callable[..., float]]] = {
     "mul": operator.mul,
     "div": operator.truediv,
     "neg": operator.neg,
+    "abs": math.fabs,
     "square": lambda x: float(x * x),
     "min2": min,
     "max2": max,

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from dmlite.backends.local import elementwise
+from dmlite.backends.local import elementwise, matmul
 from dmlite.backends.local.storage import Matrix, dense, is_sparse, with_cells
 from dmlite.errors import DMLRuntimeError
 from dmlite.memory import reserve
@@ -239,32 +239,32 @@ def _cells(cell: _Cell) -> Callable[..., Matrix]:
     return kernel
 
 
-def _right(cell: _Cell) -> Callable[..., np.ndarray]:
+def _right(cell: _Cell) -> Callable[..., Matrix]:
     """m x k: the cells times V."""
 
-    def kernel(w: Matrix, u: Matrix, v: Matrix, *rest: Any) -> np.ndarray:
-        u, v = _factors(w, u, v)
-        data = _driven(cell, w, u, v, rest)
+    def kernel(w: Matrix, u: Matrix, v: Matrix, *rest: Any) -> Matrix:
+        left, right = _factors(w, u, v)
+        data = _driven(cell, w, left, right, rest)
         if data is not None:
-            return _operand(w, data) @ v
+            return matmul.matmul(_operand(w, data), v)
         out = np.empty(u.shape)
-        for part, block in _blocks(cell, w, u, v, rest):
-            np.matmul(block, v, out=out[part])
+        for part, block in _blocks(cell, w, left, right, rest):
+            out[part] = block @ v
         return out
 
     return kernel
 
 
-def _left(cell: _Cell) -> Callable[..., np.ndarray]:
+def _left(cell: _Cell) -> Callable[..., Matrix]:
     """k x n: t(U) times the cells."""
 
-    def kernel(w: Matrix, u: Matrix, v: Matrix, *rest: Any) -> np.ndarray:
-        u, v = _factors(w, u, v)
-        data = _driven(cell, w, u, v, rest)
+    def kernel(w: Matrix, u: Matrix, v: Matrix, *rest: Any) -> Matrix:
+        left, right = _factors(w, u, v)
+        data = _driven(cell, w, left, right, rest)
         if data is not None:
-            return (_operand(w, data).T @ u).T
+            return matmul.tmm(u, _operand(w, data))
         out = np.zeros((v.shape[1], v.shape[0]))
-        for part, block in _blocks(cell, w, u, v, rest):
+        for part, block in _blocks(cell, w, left, right, rest):
             out += u[part].T @ block
         return out
 

@@ -11,12 +11,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from dmlite.hop.facts import Fact
-from dmlite.hop.ops.row import Op, ShapeError, Size, cellwise, column, row
+from dmlite.hop.facts import Fact, matrix
+from dmlite.hop.machine import Machine
+from dmlite.hop.ops import cellwise
+from dmlite.hop.ops.row import Op, ShapeError, Size, column, row
+from dmlite.hop.ops.row import cellwise as fitting
 
 _WUV: Final = "W: M, U: M, V: M"
 _EPS: Final = f"{_WUV}, eps: D = ?"
 _FOUR: Final = f"{_WUV}, X: M"
+_BLOCKED: Final = 1.1  # how much longer a product takes when it is made in blocks of rows
+_SPARSE: Final = 0.4  # share of non-zeros up to which a driver is taken to be CSR
 
 
 # ---------------------------------------------------------------- the weighted family
@@ -26,7 +31,7 @@ def _factors(w: Fact, u: Fact, v: Fact, x: Fact | None = None) -> None:
         if None not in (one, other) and one != other:
             raise ShapeError(f"a {w.shape_text()} matrix beside the product of {u.shape_text()} and the transpose of {v.shape_text()}")
     if x is not None and x.is_matrix:
-        cellwise(w, x)
+        fitting(w, x)
 
 
 def _known(*sizes: int | None) -> int | None:
@@ -68,17 +73,43 @@ def _work(products: int, per_cell: float) -> Callable[..., float | None]:
     return flops
 
 
-def _gram_work(x: Fact, u: Fact, v: Fact) -> float | None:
+def _time(products: int, per_cell: float) -> Callable[..., float | None]:
+    """D at the stored cells of a sparse driver or in blocks, whichever is less, and everything else only beside non-zeros."""
+
+    def seconds(machine: Machine, w: Fact, u: Fact, *_: Fact) -> float | None:
+        if w.cells is None or w.nnz is None or u.cols is None:
+            return None
+        blocks = _BLOCKED * 2.0 * w.cells * u.cols / machine.product_rate
+        gathered = 2.0 * w.nnz * u.cols / machine.sparse_rate
+        sparse = w.nnz <= _SPARSE * w.cells
+        again = gathered if sparse else blocks
+        return (min(gathered, blocks) if sparse else blocks) + (products - 1) * again + per_cell * w.nnz / machine.cell_rate
+
+    return seconds
+
+
+def _gram_time(machine: Machine, x: Fact, u: Fact, v: Fact) -> float | None:
     """The cells where X is zero are done by the two small matrices t(U) %*% U and t(V) %*% V."""
-    at_cells = _work(1, 4)(x, u)
+    at_cells = _time(1, 4)(machine, x, u)
     if at_cells is None or u.cells is None or v.cells is None or u.cols is None:
-        return at_cells
-    return at_cells + 2.0 * u.cols * (u.cells + v.cells)
+        return None
+    return at_cells + 2.0 * u.cols * (u.cells + v.cells) / machine.product_rate
+
+
+_FUNCTION_FLOPS: Final = {row.name: row.flops(matrix(1, 1)) for row in cellwise.ROWS if row.flops and row.params.count(":") == 1}
+
+
+def _function_time(machine: Machine, w: Fact, u: Fact, v: Fact, f: Fact) -> float | None:
+    return _time(1, 1 + (_FUNCTION_FLOPS.get(f.value) or 1))(machine, w, u, v)
+
+
+def _measured(products: int, per_cell: float) -> dict[str, Any]:
+    return {"flops": _work(products, per_cell), "seconds": _time(products, per_cell)}
 
 
 def _cells(name: str, params: str, doc: str, per_cell: float, **kw: Any) -> Op:
-    row = {"size": _cells_size, "nnz": _kept, "flops": _work(1, per_cell), "zero": (0,), **kw}
-    return Op(name, params, "M", f"weighted.{name}", doc, spelling=f"{name}()", **row)
+    more = {"size": _cells_size, "nnz": _kept, "zero": (0,), **_measured(1, per_cell), **kw}
+    return Op(name, params, "M", f"weighted.{name}", doc, spelling=f"{name}()", **more)
 
 
 def _with_products(name: str, params: str, cells: str, per_cell: float, **kw: Any) -> tuple[Op, ...]:
@@ -87,15 +118,15 @@ def _with_products(name: str, params: str, cells: str, per_cell: float, **kw: An
     return (
         _cells(name, params, f"{cells}.", per_cell, **kw),
         *(
-            Op(name + end, params, "M", f"weighted.{name}{end}", doc, size, flops=_work(2, per_cell), spelling=f"{name}{end}()")
+            Op(name + end, params, "M", f"weighted.{name}{end}", doc, size, **_measured(2, per_cell), spelling=f"{name}{end}()")
             for end, doc, size in sides
         ),
     )
 
 
 def _sum(name: str, params: str, doc: str, per_cell: float, **kw: Any) -> Op:
-    row = {"size": _sum_size, "flops": _work(1, per_cell), **kw}
-    return Op(name, params, "D", f"weighted.{name}", doc, spelling=f"{name}()", **row)
+    more = {"size": _sum_size, **_measured(1, per_cell), **kw}
+    return Op(name, params, "D", f"weighted.{name}", doc, spelling=f"{name}()", **more)
 
 
 _WEIGHTED: Final = (
@@ -107,19 +138,27 @@ _WEIGHTED: Final = (
     _cells("wsigmoid_minus", _WUV, "W * sigmoid(-(U %*% t(V))).", 22),
     _cells("wsigmoid_log", _WUV, "W * log(sigmoid(U %*% t(V))), without overflow.", 54),
     _cells("wsigmoid_log_minus", _WUV, "W * log(sigmoid(-(U %*% t(V)))), without overflow.", 54),
-    _cells("wumm_mul", f"{_WUV}, f: T", "W * f(U %*% t(V)) for a cellwise function of one operand.", 20),
-    _cells("wumm_div", f"{_WUV}, f: T", "W / f(U %*% t(V)) for a cellwise function of one operand.", 24, nnz=None, zero=()),
-    _sum("wsloss", _WUV, "sum((W - U %*% t(V)) ^ 2).", 4, flops=_gram_work),
+    _cells("wumm_mul", f"{_WUV}, f: T", "W * f(U %*% t(V)) for a cellwise function of one operand.", 1, seconds=_function_time),
+    _cells(
+        "wumm_div",
+        f"{_WUV}, f: T",
+        "W / f(U %*% t(V)) for a cellwise function of one operand.",
+        4,
+        nnz=None,
+        zero=(),
+        seconds=_function_time,
+    ),
+    _sum("wsloss", _WUV, "sum((W - U %*% t(V)) ^ 2).", 4, seconds=_gram_time),
     _sum("wsloss_nz", _WUV, "sum((W != 0) * (W - U %*% t(V)) ^ 2).", 3),
     _sum("wsloss_post", _FOUR, "sum(W * (X - U %*% t(V)) ^ 2).", 4),
     _sum("wsloss_pre", _FOUR, "sum((X - W * (U %*% t(V))) ^ 2).", 4),
-    _sum("wcemm", _EPS, "sum(W * log(U %*% t(V) + eps)).", 35),
+    _sum("wcemm", _EPS, "sum(W * log(U %*% t(V) + eps)).", 33),
 )
 
 
 # ---------------------------------------------------------------- sums of products, cell by cell
 def _together(*facts: Fact) -> Size:
-    cellwise(*facts)
+    fitting(*facts)
     return None, None
 
 
@@ -148,7 +187,7 @@ _AGGREGATES: Final = (
 
 # ---------------------------------------------------------------- cell by cell
 def _cell(name: str, params: str, doc: str, per_cell: float, **kw: Any) -> Op:
-    return Op(name, params, "M", f"fused.{name}", doc, cellwise, flops=_passes(per_cell), spelling=f"{name}()", **kw)
+    return Op(name, params, "M", f"fused.{name}", doc, fitting, flops=_passes(per_cell), spelling=f"{name}()", **kw)
 
 
 _CELLWISE: Final = (

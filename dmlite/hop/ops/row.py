@@ -62,6 +62,7 @@ class Op:
     size      (fact, ...) -> (rows, cols) of the matrix result; for several results a list of such; raises ShapeError
     nnz       (fact, ...) -> upper bound of the non-zeros of the result, None when not known
     flops     (fact, ...) -> floating-point operations, for costs; None counts one per output cell
+    seconds   (machine, fact, ...) -> seconds of the work, where one rate for all operations is too far from the truth
     vtype     (fact, ...) -> value type of a scalar "cell" result
     zero      positions of matrix operands whose zero cells give zero results (sparse-safe); () for none
     spelling  DML name or operator symbol; the internal name when left out. Rows may share a spelling: the first whose
@@ -79,6 +80,7 @@ class Op:
     size: Callable[..., Any] | None = None
     nnz: Callable[..., int | None] | None = None
     flops: Callable[..., float | None] | None = None
+    seconds: Callable[..., float | None] | None = None
     vtype: Callable[..., str | None] | None = None
     zero: tuple[int, ...] = ()
     spelling: str = ""

@@ -1,0 +1,1 @@
+"""Rules that make fused operators, by topic, and the choice among them by cost."""

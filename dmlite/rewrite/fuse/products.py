@@ -1,0 +1,156 @@
+"""Products that need no transpose, share a scan of their matrix, or need not be made whole."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from dmlite.rewrite.fuse.fusion import Fusion
+from dmlite.rewrite.rule import Match
+
+_CHAIN: Final = "one scan of X instead of two, and no transpose"
+_LOW_RANK: Final = "the thin factors are multiplied with each other first, so that their product never exists"
+
+
+def _as_it_lies(m: Match) -> bool:
+    """X is not a transpose, which would have to be made, and the products are legal."""
+    x, v = m.fact("X"), m.fact("V")
+    return m.bound["X"].op != "t" and x.cols is not None and x.cols == v.rows
+
+
+def _beside(m: Match) -> bool:
+    """The further operand has a row for each row of X, and one column or as many as V."""
+    y, x, v = m.fact("Y"), m.fact("X"), m.fact("V")
+    return _as_it_lies(m) and y.rows is not None and y.rows == x.rows and y.cols is not None and y.cols in (1, v.cols)
+
+
+def _sparse(m: Match) -> bool:
+    share = m.fact("A").sparsity
+    return m.bound["A"].op != "t" and share is not None and share <= 0.4 and m.fact("A").rows == m.fact("B").rows is not None
+
+
+def _legal(m: Match) -> bool:
+    u, v = m.fact("U"), m.fact("V")
+    return u.cols is not None and u.cols == v.cols and u.rows is not None and v.rows is not None
+
+
+def _legal_right(m: Match) -> bool:
+    b, v = m.fact("B"), m.fact("V")
+    return _legal(m) and _same_shape(m) and b.rows is not None and b.rows == v.rows
+
+
+def _legal_left(m: Match) -> bool:
+    a, u = m.fact("A"), m.fact("U")
+    return _legal(m) and _same_shape(m) and a.rows is not None and a.rows == u.rows
+
+
+def _same_shape(m: Match) -> bool:
+    s = m.fact("S")
+    return (s.rows, s.cols) == (m.fact("U").rows, m.fact("V").rows)
+
+
+def _chain(name: str, before: str, after: str, beside: bool = False) -> tuple[Fusion, Fusion]:
+    """A chain, and the transpose of the same chain; `before` holds X %*% V with what is done to it."""
+    shapes = "X=60x20 V=20x1 Y=60x1"
+    guard = _beside if beside else _as_it_lies
+    return (
+        Fusion(name, f"t(X) %*% ({before})", after, _CHAIN, values="reassociates", where=guard, shapes=shapes),
+        Fusion(f"{name}_transposed", f"t({before}) %*% X", f"t({after})", _CHAIN, values="reassociates", where=guard, shapes=shapes),
+    )
+
+
+RULES: Final = (
+    *_chain("mmchain", "X %*% V", "mmchain(X, V)"),
+    *_chain("mmchain_w", "Y * (X %*% V)", "mmchain_w(X, V, Y)", beside=True),
+    *_chain("mmchain_y", "X %*% V - Y", "mmchain_y(X, V, Y)", beside=True),
+    *_chain("mmchain_y_plus", "X %*% V + Y", "mmchain_y(X, V, -Y)", beside=True),
+    *_chain("mmchain_y_negated", "Y - X %*% V", "-mmchain_y(X, V, Y)", beside=True),
+    Fusion(
+        "tsmm_left",
+        "t(X) %*% X",
+        "tsmm_left(X)",
+        "half of a symmetric product, and no transpose",
+        values="reassociates",
+        where=lambda m: m.bound["X"].op != "t",
+    ),
+    Fusion(
+        "tsmm_right",
+        "X %*% t(X)",
+        "tsmm_right(X)",
+        "half of a symmetric product, and no transpose",
+        values="reassociates",
+        where=lambda m: m.bound["X"].op != "t",
+    ),
+    Fusion(
+        "tmm",
+        "t(A) %*% B",
+        "tmm(A, B)",
+        "a sparse matrix is multiplied as it lies instead of being transposed",
+        values="reassociates",
+        where=_sparse,
+        shapes="A=60x20 B=60x4",
+        facts="A nnz=300",
+    ),
+    Fusion(
+        "sum_of_low_rank",
+        "sum(U %*% t(V))",
+        "sum(colSums(U) * colSums(V))",
+        f"{_LOW_RANK}; worth it even where somebody else needs the product",
+        values="reassociates",
+        where=_legal,
+        shapes="U=60x3 V=50x3",
+    ),
+    Fusion(
+        "row_sums_of_low_rank",
+        "rowSums(U %*% t(V))",
+        "U %*% t(colSums(V))",
+        f"{_LOW_RANK}; worth it even where somebody else needs the product",
+        values="reassociates",
+        where=_legal,
+        shapes="U=60x3 V=50x3",
+    ),
+    Fusion(
+        "col_sums_of_low_rank",
+        "colSums(U %*% t(V))",
+        "colSums(U) %*% t(V)",
+        f"{_LOW_RANK}; worth it even where somebody else needs the product",
+        values="reassociates",
+        where=_legal,
+        shapes="U=60x3 V=50x3",
+    ),
+    Fusion(
+        "low_rank_minus_right",
+        "(U %*% t(V) - S) %*% B",
+        "U %*% (t(V) %*% B) - S %*% B",
+        _LOW_RANK,
+        values="reassociates",
+        where=_legal_right,
+        shapes="U=60x3 V=50x3 S=60x50 B=50x3",
+    ),
+    Fusion(
+        "minus_low_rank_right",
+        "(S - U %*% t(V)) %*% B",
+        "S %*% B - U %*% (t(V) %*% B)",
+        _LOW_RANK,
+        values="reassociates",
+        where=_legal_right,
+        shapes="U=60x3 V=50x3 S=60x50 B=50x3",
+    ),
+    Fusion(
+        "low_rank_minus_left",
+        "t(A) %*% (U %*% t(V) - S)",
+        "(t(A) %*% U) %*% t(V) - t(A) %*% S",
+        _LOW_RANK,
+        values="reassociates",
+        where=_legal_left,
+        shapes="U=60x3 V=50x3 S=60x50 A=60x3",
+    ),
+    Fusion(
+        "minus_low_rank_left",
+        "t(A) %*% (S - U %*% t(V))",
+        "t(A) %*% S - (t(A) %*% U) %*% t(V)",
+        _LOW_RANK,
+        values="reassociates",
+        where=_legal_left,
+        shapes="U=60x3 V=50x3 S=60x50 A=60x3",
+    ),
+)
