@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from dmlite.backends.local import registry
-from dmlite.backends.local.storage import is_matrix
+from dmlite.backends.local.storage import SPARSE_LIMIT, is_matrix
 from dmlite.codegen.control import FunctionWriter
 from dmlite.codegen.emit import Code, Emitter
 from dmlite.codegen.templates import NUMPY_NAMES
@@ -21,6 +21,7 @@ from dmlite.hop.program import Block, FunctionInstance, Program
 from dmlite.plan.physical import Planner
 from dmlite.rewrite.driver import Firing, rewrite
 from dmlite.rewrite.phases import rules_for
+from dmlite.rewrite.saturate import saturate
 from dmlite.runtime import system
 from dmlite.runtime.errors import Traces
 from dmlite.runtime.ownership import LOCAL_REFS, PARAM_REFS, refcount
@@ -161,7 +162,8 @@ class Engine:
         """Rewrite, plan, generate and load one block for the given facts."""
         with settings(**vars(self.config)):
             rules = rules_for(self.config.opt_level, sizes_known=True)
-            roots, firings = rewrite(block, FactTable(facts_in, lenient=True), rules)
+            optimise = saturate if self.config.opt_level >= 4 else rewrite
+            roots, firings = optimise(block, FactTable(facts_in, lenient=True), rules)
         planner = Planner(roots, FactTable(facts_in, lenient=True), dense, block.live_after, block.spans)
         plan = planner.plan(block.inputs, block.recycled)
         code = Emitter(plan, name, stats=self.stats is not None).emit()
@@ -169,8 +171,9 @@ class Engine:
         return self._load(name, code.source, code.lines, self._namespace(code, plan))
 
     def preview(self, block: Block) -> BlockRun:
-        """The plan of a block for what is known at compile time; matrices count as dense arrays."""
-        dense = {n: block.fact_in(n).is_matrix for n in block.inputs}
+        """The plan of a block for what is known at compile time; matrices count as dense arrays unless few non-zeros are expected."""
+        facts = {n: block.fact_in(n) for n in block.inputs}
+        dense = {n: f.is_matrix and (f.sparsity is None or f.sparsity > SPARSE_LIMIT) for n, f in facts.items()}
         self.plan_block(f"preview_{next(self._numbers)}", block, block.facts_in, dense)
         return self.runs.pop()
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import TextIOWrapper
@@ -55,12 +56,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _prepare_streams() -> None:
-    """A closed stream swallows what is written; a character that an encoding lacks is escaped."""
+    """A closed stream swallows what is written; a character that an encoding lacks is escaped. A warning is one line."""
     sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    warnings.formatwarning = lambda message, *_: f"dmlite: {message}\n"  # type: ignore[assignment]
 
 
 def _guarded(argv: list[str]) -> int:
@@ -119,7 +121,8 @@ def _dispatch(argv: list[str]) -> int:
         return 0
     if options.ignored:
         sys.stderr.write(f"dmlite: {', '.join(options.ignored)} has no effect\n")
-    with settings(traceback=True) if options.debug else settings():
+    changes = ({"traceback": True} if options.debug else {}) | ({} if options.opt is None else {"opt_level": options.opt})
+    with settings(**changes):
         return command.action(options)
 
 
@@ -299,12 +302,14 @@ _PARAMETERS: Final = """
 COMMANDS: Final[dict[str, Command]] = {
     "run": Command(
         run,
-        frozenset(_SCRIPT | {"explain", "stats", "seed", "exec", "gpu", "config"}),
-        "run FILE [-nvargs NAME=VALUE ...] [-args VALUE ...] [--explain LEVEL] [--stats [N]] [--seed S]",
+        frozenset(_SCRIPT | {"explain", "stats", "seed", "opt", "exec", "gpu", "config"}),
+        "run FILE [-nvargs NAME=VALUE ...] [-args VALUE ...] [--explain LEVEL] [--stats [N]] [--seed S] [--opt N]",
         "Run a script",
         f"""{_PARAMETERS}  --explain [LEVEL]       first show the program: ast, hops, plan, runtime or trace
   --stats [N]             in the end show the N (10) heaviest operators
   --seed S                seed of every rand and sample that names none
+  --opt N                 how much is rewritten: 0 nothing, 2 what keeps every value (the default), 3 also what ignores NaN,
+                          4 all equal forms of a block, of which the cheapest is run
   -f FILE, -s TEXT        the script, in a file or as text; FILE may be - for stdin
   -exec MODE              accepted for SystemDS
   --debug                 show Python frames with errors
@@ -312,13 +317,14 @@ COMMANDS: Final[dict[str, Command]] = {
     ),
     "explain": Command(
         explain,
-        frozenset(_SCRIPT | {"level", "inputs", "explain", "format", "analyze", "o", "out"}),
+        frozenset(_SCRIPT | {"level", "inputs", "explain", "format", "analyze", "opt", "o", "out"}),
         "explain FILE [--level LEVEL] [--format FORMAT] [--analyze] [-o OUT] [--inputs X,y] [-nvargs NAME=VALUE ...]",
         "Show what a script is compiled to",
         f"""{_PARAMETERS}  --level LEVEL           ast (syntax), hops (operators, shapes), plan (rewritten, with kernels; the default),
                           runtime (generated Python) or trace (every rewrite)
   --format FORMAT         text, json, dot, mermaid or html (a page to explore); by default as the name of OUT tells
   --analyze               run the script, and put what was measured beside the estimates
+  --opt N                 how much is rewritten, from 0 (nothing) to 4; 2 is what runs by default
   -o OUT                  write to a file
   --inputs X,y            variables that a Python program binds
 """,

@@ -40,6 +40,7 @@ class Options:
     explain: str | None = None
     stats: int | None = None
     seed: int | None = None
+    opt: int | None = None
     inputs: list[str] = field(default_factory=list)
     out: str | None = None
     format: str | None = None
@@ -140,6 +141,13 @@ def _seed(options: Options, rest: list[str]) -> None:
     options.seed = int(text)
 
 
+def _opt(options: Options, rest: list[str]) -> None:
+    text = _value(rest, "--opt")
+    if text not in ("0", "1", "2", "3", "4"):
+        raise UsageError(f"--opt takes a level from 0 to 4, not '{text}'")
+    options.opt = int(text)
+
+
 def _mode(options: Options, rest: list[str]) -> None:
     """Execution modes are accepted and mean nothing: there is one."""
     mode = _value(rest, "-exec")
@@ -176,6 +184,7 @@ HANDLERS: Final[dict[str, Callable[[Options, list[str]], None]]] = {
     "level": _level,
     "stats": _stats,
     "seed": _seed,
+    "opt": _opt,
     "exec": _mode,
     "gpu": _gpu,
     "config": _config,
