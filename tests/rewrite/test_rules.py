@@ -10,6 +10,7 @@ import pytest
 from scipy.sparse import csr_array
 
 from dmlite import MLContext, dml, settings
+from dmlite.errors import DMLRuntimeError
 from dmlite.hop.facts import matrix, scalar
 from dmlite.hop.infer import FactTable
 from dmlite.hop.node import HOLE, LITERAL, LIVE_IN, Hop, literal, live_in, make, postorder
@@ -52,7 +53,8 @@ def test_fires_on_its_own_pattern_and_keeps_kind_and_shape(rule, spelling):
     roots, firings = rewrite(block, facts, [rule])
     assert rule.name in [f.rule for f in firings]
     before, after = facts[block.roots[0].hop], facts[roots[0].hop]
-    assert (before.kind, before.vtype, before.rows, before.cols) == (after.kind, after.vtype, after.rows, after.cols)
+    assert (before.kind, before.vtype) == (after.kind, after.vtype)
+    assert before.rows in (None, after.rows) and before.cols in (None, after.cols)
 
 
 @SPELLINGS
@@ -78,7 +80,8 @@ def inputs(rule: Rule, pattern: Hop, kind: str) -> dict:
         if kind == "empty" and not rule.shapes:
             shape = (0, 4)
         x = drawn(replace(variable, shape=shape), kind, rng)
-        out[hole] = csr_array(x * (rng.random(shape) < 0.3)) if kind == "sparse" else x
+        may_be_zero = variable.fact.low <= 0 <= variable.fact.high and not variable.fact.nnz_min
+        out[hole] = csr_array(x * (rng.random(shape) < 0.3) if may_be_zero else x) if kind == "sparse" else x
     return out
 
 
@@ -110,7 +113,11 @@ def test_both_sides_are_equal(rule, spelling, kind):
     pattern = rule.patterns[spelling]
     bound = inputs(rule, pattern, kind)
     with np.errstate(all="ignore"):
-        before, after = as_array(value(pattern, bound)), as_array(value(replacement(rule, pattern), bound))
+        try:
+            before = as_array(value(pattern, bound))
+        except DMLRuntimeError as error:
+            pytest.skip(f"the expression itself refuses these operands: {error}")
+        after = as_array(value(replacement(rule, pattern), bound))
     assert before.shape == after.shape
     exact = rule.values == "exact"
     np.testing.assert_allclose(after, before, rtol=0 if exact else 1e-12, atol=0 if exact else 1e-12, equal_nan=True)

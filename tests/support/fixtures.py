@@ -121,7 +121,7 @@ def given(sizes: str, facts: str) -> dict[str, Given]:
         name, *words = text.split()
         old = found.get(name) or default(name)
         fields = dict(_fact_field(word) for word in words if word not in _STRUCTURES)
-        found[name] = replace(old, fact=replace(old.fact, structure=frozenset(words) & _STRUCTURES, **fields))
+        found[name] = replace(old, fact=replace(old.fact, structure=old.fact.structure | (frozenset(words) & _STRUCTURES), **fields))
     return found
 
 
