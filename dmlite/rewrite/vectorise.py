@@ -123,7 +123,7 @@ class _Rows:
             return self._slice(hop)
         if hop.op == "as.scalar" and self.inside[hop.args[0]].cells == 1:
             return self._rows(hop.args[0])
-        if hop.op in _BY_ROW and self.inside[hop.args[0]].rows == 1:
+        if hop.op in _BY_ROW and self.inside[hop.args[0]].rows == 1 and self.inside[hop.args[0]].cols:
             return make(_BY_ROW[hop.op], [self._rows(hop.args[0])])
         if row is not None and row.kernel.startswith("elementwise.") and self._is_numeric(hop):
             return make(hop.op, map(self._rows, hop.args))
@@ -139,6 +139,11 @@ class _Rows:
         return make("index", [source, self.low, self.high, *columns])
 
     def _is_numeric(self, hop: Hop) -> bool:
-        """Every operand a row or a number, so that the result is one row in each iteration."""
+        """Every operand a row or a number that mean the same by rows: one row in each iteration, all of them one matrix."""
         facts = [self.inside[a] for a in hop.args]
-        return all((f.is_scalar and f.vtype in ("double", "int", "boolean")) or (f.is_matrix and f.rows == 1) for f in facts)
+        if hop.op in ("mod", "intdiv") and all(f.vtype == "int" for f in facts):
+            return False  # whole numbers divided by zero are no Inf or NaN
+        rows = all((f.is_scalar and f.vtype in ("double", "int", "boolean")) or (f.is_matrix and f.rows == 1) for f in facts)
+        fixed = [f.cols for a, f in zip(hop.args, facts, strict=True) if f.is_matrix and f.cols != 1 and self._is_fixed(a)]
+        varying = [f.cols for a, f in zip(hop.args, facts, strict=True) if f.is_matrix and not self._is_fixed(a)]
+        return rows and all(c is not None and c in varying for c in fixed)  # a fixed row goes with whole rows, not with a column

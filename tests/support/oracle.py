@@ -162,8 +162,13 @@ class Oracle:
             given[param.name] = arg.value
         inner: dict[str, Any] = {}
         for param in function.params:
-            value = self.expr(given[param.name], env) if param.name in given else self.expr(param.default, {})
-            inner[param.name] = values.declared(values.used(value), param.type)
+            try:
+                value = self.expr(given[param.name], env) if param.name in given else self.expr(param.default, {})
+                inner[param.name] = values.declared(values.used(value), param.type)
+            except Failure as failure:
+                if not self.lazy:
+                    raise
+                inner[param.name] = Poison(str(failure))
         self.depth += 1
         if self.depth > MAX_DEPTH:
             raise NotImplementedError("recursion too deep")
