@@ -10,7 +10,7 @@ from dmlite.errors import Span
 from dmlite.explain import choice
 from dmlite.explain.graphs import GraphBuilder, graph_of_rewrite
 from dmlite.explain.lineage import Lineage, difference
-from dmlite.explain.naming import OperatorNames, Variables, is_temporary
+from dmlite.explain.naming import OperatorNames, Variables, is_number, is_temporary
 from dmlite.explain.record import BlockRecord, FunctionRecord, Item, Place, Record, Rewrite, Run
 from dmlite.explain.syntax import syntax_tree
 from dmlite.hop.cost import bytes_of, total
@@ -108,8 +108,8 @@ class Collector:
 
     def _define(self, root: Root, names: Mapping[Hop, str]) -> None:
         if root.name is not None and is_temporary(root.name):
-            leaves = {hop: name for hop, name in names.items() if hop.op == LIVE_IN}
-            self._meaning[root.name] = names[root.hop] if not root.hop.args else hop_to_dml(root.hop, leaves, LIMIT)
+            variables = {hop: name for hop, name in names.items() if hop.op != LITERAL and not is_number(name)}
+            self._meaning[root.name] = names[root.hop] if not root.hop.args else hop_to_dml(root.hop, variables, LIMIT)
             if root.hop.op == LITERAL:
                 self._constants[root.name] = root.hop.value
 
@@ -148,9 +148,8 @@ class Collector:
     def _rewrite(self, block: int, firing: Firing, facts: FactTable, names: Mapping[Hop, str], plan: BlockPlan) -> Rewrite:
         gone, new = difference(firing.before, firing.after)
         left = {step.hop for step in plan.steps}
-        leaves = {hop: name for hop, name in names.items() if hop.op == LIVE_IN}
         changing = {*gone, *new}
-        boundary = leaves | {h: n for h, n in names.items() if h not in changing and _is_long(h)}
+        boundary = {h: n for h, n in names.items() if h.op != LITERAL and h not in changing and (not is_number(n) or _is_long(h))}
         rule = _RULES.get(firing.rule)
         number, self._rewrites = self._rewrites, self._rewrites + 1
         return Rewrite(

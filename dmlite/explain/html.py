@@ -143,7 +143,7 @@ class _Page:
     def _node(self, block: BlockRecord, operator: Operator, results: list[str], *, planned: bool) -> dict[str, Any]:
         seconds = self.seconds.get((block.number, operator.id), 0.0) if planned else 0.0
         share = self._share(seconds)
-        lines = [statement(operator) if operator.kind == "operator" else operator.name]
+        lines = [statement(operator)]
         time = seconds_text(operator.actual.seconds if operator.actual else operator.seconds)
         lines.append(
             "  ".join(filter(None, (size_text(operator.value) if operator.name else "", time if operator.kind == "operator" else "")))

@@ -19,6 +19,11 @@ def is_temporary(variable: str) -> bool:
     return variable.startswith(TEMPORARY)
 
 
+def is_number(name: str) -> bool:
+    """Whether an operator goes by a number, as it is bound to no variable."""
+    return name.startswith("_")
+
+
 class Variables:
     """How the variables of one function are shown: as in the script, numbered where inlined functions use the same name.
 
@@ -93,7 +98,7 @@ class OperatorNames:
         for hop in order:
             if hop not in names:
                 name = known.get(hop, "")
-                names[hop] = name if name.startswith("_") and name not in used else f"_{next(self._numbers)}"
+                names[hop] = name if is_number(name) and name not in used else f"_{next(self._numbers)}"
                 used.add(names[hop])
         return names
 

@@ -135,7 +135,8 @@ def _storage(operator: Operator) -> str:
 
 
 def statement(operator: Operator) -> str:
-    return f"{operator.name} = {operator.text}" if operator.name else operator.text
+    """`name = operator`; an input, and what gives nothing, by its text alone."""
+    return f"{operator.name} = {operator.text}" if operator.name and operator.kind == "operator" else operator.text
 
 
 def line_text(record: Record, place: Place | None) -> str:

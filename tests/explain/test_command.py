@@ -85,7 +85,8 @@ def test_mistakes_in_a_cell_are_messages(line, cell, message):
 
 def test_the_extension_loads():
     class Shell:
-        user_ns = {"X": np.ones((2, 2))}
+        def __init__(self):
+            self.user_ns = {"X": np.ones((2, 2))}
 
         def register_magic_function(self, function, kind, name):
             self.registered = function, kind, name

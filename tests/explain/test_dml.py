@@ -7,7 +7,7 @@ import math
 import pytest
 
 from dmlite.hop.facts import matrix, scalar
-from dmlite.hop.node import HOLE, Hop, literal, live_in, make
+from dmlite.hop.node import HOLE, Hop, literal, live_in, make, postorder
 from dmlite.hop.text import dml_to_hop, hop_to_dml
 from dmlite.rewrite.phases import ALL
 
@@ -58,8 +58,10 @@ def test_round_trip(text):
 
 @pytest.mark.parametrize("rule", ALL, ids=lambda r: r.name)
 def test_both_sides_of_every_rule_round_trip(rule):
+    """But for slices of expressions, which DML has not, and draws, which are never the same twice."""
     for hop in (*rule.patterns, rule.replacement):
-        if hop.op != HOLE:
+        operators = {h.op for h in postorder([hop])}
+        if hop.op != HOLE and not operators & {"index", "leftindex", "rand"}:
             assert dml_to_hop(hop_to_dml(hop), hole) is hop
 
 
