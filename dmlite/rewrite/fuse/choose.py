@@ -18,6 +18,7 @@ from dmlite.rewrite.fuse.fusion import Fusion
 
 REACH: Final = 6  # operators between the root of a pattern and the product in it
 _FAR: Final = 1 << 20
+_LARGER: Final = 1.02  # among matches that save about the same, the larger one keeps less in memory
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Fusions:
         waiting: list[Choice] = []
         for hop in self._nodes:
             options = [(self._saving([c]), c) for c in self._options(hop)]
-            saved, best = max(options, key=lambda option: option[0], default=(0.0, None))
+            saved, best = max(options, key=lambda o: o[0] * _LARGER ** len(o[1].inside), default=(0.0, None))
             if best is not None and saved > 0:
                 self._take([best])
             else:
@@ -100,7 +101,7 @@ class Fusions:
 
     # ------------------------------------------------------------ what it saves
     def _saving(self, choices: list[Choice]) -> float:
-        """Seconds that `choices` save together, given those already taken; minus infinity when it is not known."""
+        """Seconds that `choices` save together, given those already taken; minus infinity when not known, or when a product stays."""
         extra = {c.root: c for c in choices}
         inside = {hop for c in choices for hop in c.inside}
         after, covered = ChainMap(extra, self.taken), self._covered | inside
@@ -110,9 +111,13 @@ class Fusions:
                 continue
             if hop in extra or self._dead(hop, after, covered):
                 seconds = self.taken[hop].seconds if hop in self.taken else self._cost([hop])
-                if seconds is None:
-                    return float("-inf")
-                saved += seconds
+            elif hop.op == "matmul" and not all(c.rule.shared for c in choices if hop in c.inside):
+                seconds = None
+            else:
+                continue
+            if seconds is None:
+                return float("-inf")
+            saved += seconds
         return saved
 
     def _dead(self, hop: Hop, taken: Mapping[Hop, Choice], covered: set[Hop]) -> bool:

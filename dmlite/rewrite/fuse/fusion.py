@@ -56,8 +56,11 @@ class Products(Holes):
 class Fusion(Rule):
     """A rule whose result is worth having only where it costs less than what it makes superfluous.
 
-    `where` guards what the result means; that nobody else needs the inside of the match is no condition, but part of the cost.
+    `where` guards what the result means. That nobody else needs the inside of the match is part of the cost; only a product
+    in it must really become superfluous, unless the rule pays besides it (`shared`).
     """
+
+    shared: bool = False
 
     matcher: ClassVar[type[Holes]] = Products
     fuses: ClassVar[bool] = True

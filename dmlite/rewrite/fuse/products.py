@@ -8,7 +8,6 @@ from dmlite.rewrite.fuse.fusion import Fusion
 from dmlite.rewrite.rule import Match
 
 _CHAIN: Final = "one scan of X instead of two, and no transpose"
-_LOW_RANK: Final = "the thin factors are multiplied with each other first, so that their product never exists"
 
 
 def _as_it_lies(m: Match) -> bool:
@@ -33,21 +32,6 @@ def _legal(m: Match) -> bool:
     return u.cols is not None and u.cols == v.cols and u.rows is not None and v.rows is not None
 
 
-def _legal_right(m: Match) -> bool:
-    b, v = m.fact("B"), m.fact("V")
-    return _legal(m) and _same_shape(m) and b.rows is not None and b.rows == v.rows
-
-
-def _legal_left(m: Match) -> bool:
-    a, u = m.fact("A"), m.fact("U")
-    return _legal(m) and _same_shape(m) and a.rows is not None and a.rows == u.rows
-
-
-def _same_shape(m: Match) -> bool:
-    s = m.fact("S")
-    return (s.rows, s.cols) == (m.fact("U").rows, m.fact("V").rows)
-
-
 def _chain(name: str, before: str, after: str, beside: bool = False) -> tuple[Fusion, Fusion]:
     """A chain, and the transpose of the same chain; `before` holds X %*% V with what is done to it."""
     shapes = "X=60x20 V=20x1 Y=60x1"
@@ -56,6 +40,11 @@ def _chain(name: str, before: str, after: str, beside: bool = False) -> tuple[Fu
         Fusion(name, f"t(X) %*% ({before})", after, _CHAIN, values="reassociates", where=guard, shapes=shapes),
         Fusion(f"{name}_transposed", f"t({before}) %*% X", f"t({after})", _CHAIN, values="reassociates", where=guard, shapes=shapes),
     )
+
+
+def _sum_of_low_rank(name: str, before: str, after: str) -> Fusion:
+    why = "sums of the thin factors instead of a scan of their product, whoever else needs that"
+    return Fusion(name, before, after, why, values="reassociates", where=_legal, shapes="U=60x3 V=50x3", shared=True)
 
 
 RULES: Final = (
@@ -90,67 +79,7 @@ RULES: Final = (
         shapes="A=60x20 B=60x4",
         facts="A nnz=300",
     ),
-    Fusion(
-        "sum_of_low_rank",
-        "sum(U %*% t(V))",
-        "sum(colSums(U) * colSums(V))",
-        f"{_LOW_RANK}; worth it even where somebody else needs the product",
-        values="reassociates",
-        where=_legal,
-        shapes="U=60x3 V=50x3",
-    ),
-    Fusion(
-        "row_sums_of_low_rank",
-        "rowSums(U %*% t(V))",
-        "U %*% t(colSums(V))",
-        f"{_LOW_RANK}; worth it even where somebody else needs the product",
-        values="reassociates",
-        where=_legal,
-        shapes="U=60x3 V=50x3",
-    ),
-    Fusion(
-        "col_sums_of_low_rank",
-        "colSums(U %*% t(V))",
-        "colSums(U) %*% t(V)",
-        f"{_LOW_RANK}; worth it even where somebody else needs the product",
-        values="reassociates",
-        where=_legal,
-        shapes="U=60x3 V=50x3",
-    ),
-    Fusion(
-        "low_rank_minus_right",
-        "(U %*% t(V) - S) %*% B",
-        "U %*% (t(V) %*% B) - S %*% B",
-        _LOW_RANK,
-        values="reassociates",
-        where=_legal_right,
-        shapes="U=60x3 V=50x3 S=60x50 B=50x3",
-    ),
-    Fusion(
-        "minus_low_rank_right",
-        "(S - U %*% t(V)) %*% B",
-        "S %*% B - U %*% (t(V) %*% B)",
-        _LOW_RANK,
-        values="reassociates",
-        where=_legal_right,
-        shapes="U=60x3 V=50x3 S=60x50 B=50x3",
-    ),
-    Fusion(
-        "low_rank_minus_left",
-        "t(A) %*% (U %*% t(V) - S)",
-        "(t(A) %*% U) %*% t(V) - t(A) %*% S",
-        _LOW_RANK,
-        values="reassociates",
-        where=_legal_left,
-        shapes="U=60x3 V=50x3 S=60x50 A=60x3",
-    ),
-    Fusion(
-        "minus_low_rank_left",
-        "t(A) %*% (S - U %*% t(V))",
-        "t(A) %*% S - (t(A) %*% U) %*% t(V)",
-        _LOW_RANK,
-        values="reassociates",
-        where=_legal_left,
-        shapes="U=60x3 V=50x3 S=60x50 A=60x3",
-    ),
+    _sum_of_low_rank("sum_of_low_rank", "sum(U %*% t(V))", "sum(colSums(U) * colSums(V))"),
+    _sum_of_low_rank("row_sums_of_low_rank", "rowSums(U %*% t(V))", "U %*% t(colSums(V))"),
+    _sum_of_low_rank("col_sums_of_low_rank", "colSums(U %*% t(V))", "colSums(U) %*% t(V)"),
 )

@@ -63,12 +63,13 @@ _SUMS: Final = (
 
 # ---------------------------------------------------------------- cells, and products with the factors
 def _with_products(name: str, cells: str, after: str, *drivers: str) -> tuple[Fusion, ...]:
-    """The rules for the cells alone, for the cells times V, and for t(U) times the cells; `after` holds `{}` for the side."""
+    """The rules for the cells, the cells times V, t(U) times the cells, and the transpose of that; `after` holds `{}` for the side."""
     why = "the product is computed only beside the non-zeros of its neighbour"
     return (
         _rule(name, cells, after.format(""), why, *drivers),
         _rule(f"{name}_right", f"({cells}) %*% V", after.format("_right"), f"{why}, and the second product with it", *drivers),
         _rule(f"{name}_left", f"t(U) %*% ({cells})", after.format("_left"), f"{why}, and the second product with it", *drivers),
+        _rule(f"{name}_left_t", f"t({cells}) %*% U", f"t({after.format('_left')})", f"{why}, and the second product with it", *drivers),
     )
 
 
