@@ -55,8 +55,12 @@ def _rows(x: Any, i: int, j: int) -> Any:
     return x[i:j].toarray() if hasattr(x, "tocsr") else x
 
 
-def _row_numbers(w: Matrix) -> np.ndarray:
-    return np.repeat(np.arange(w.shape[0], dtype=w.indices.dtype), np.diff(w.indptr))
+def _row_numbers(w: Matrix, start: int = 0, stop: int | None = None) -> np.ndarray:
+    """The rows of the stored cells from `start` to before `stop`."""
+    stop = w.nnz if stop is None else stop
+    first, last = np.searchsorted(w.indptr, (start, max(start, stop - 1)), side="right")
+    counts = np.diff(np.clip(w.indptr[first - 1 : last + 1], start, stop))
+    return np.repeat(np.arange(first - 1, first - 1 + counts.size, dtype=w.indices.dtype), counts)
 
 
 def _stored(w: Matrix, u: np.ndarray, v: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
@@ -67,13 +71,12 @@ def _stored(w: Matrix, u: np.ndarray, v: np.ndarray) -> Iterator[tuple[slice, np
             rows = np.repeat(np.arange(j - i), np.diff(w.indptr[i : j + 1]))
             yield part, (u[i:j] @ v.T)[rows, w.indices[part]]
         return
-    rows, width = _row_numbers(w), max(1, u.shape[1])
-    step = max(1, _GATHERED // width)
+    step = max(1, _GATHERED // max(1, u.shape[1]))
     left, right = np.empty((2, min(step, w.nnz), u.shape[1]))
     for start in range(0, w.nnz, step):
         part = slice(start, min(start + step, w.nnz))
         count = part.stop - start
-        a = u.take(rows[part], axis=0, out=left[:count], mode="clip")
+        a = u.take(_row_numbers(w, start, part.stop), axis=0, out=left[:count], mode="clip")
         b = v.take(w.indices[part], axis=0, out=right[:count], mode="clip")
         yield part, np.einsum("ij,ij->i", a, b)
 
