@@ -87,16 +87,15 @@ class Collector:
             case ForNode():
                 bounds = [self._text(b) for b in (node.start, node.stop, node.step) if b is not None]
                 rounds = self._rounds(node)
+                head = {"kind": "for", "parallel": node.parallel is not None, "variable": self.variables[node.var], "bounds": bounds}
                 body = self._items(node.body, None if times is None or rounds is None else times * rounds)
-                parallel, variable = node.parallel is not None, self.variables[node.var]
-                yield {"kind": "for", "parallel": parallel, "variable": variable, "bounds": bounds, "times": rounds, "body": body} | _at(
-                    node.span
-                )
+                yield {**head, "times": rounds, "body": body, **_at(node.span)}
 
     def _rounds(self, node: ForNode) -> int | None:
         """How often a loop runs whose bounds are constants."""
-        values = [self._constants.get(b) for b in (node.start, node.stop, node.step) if b is not None]
-        if not all(isinstance(v, int) and not isinstance(v, bool) for v in values):
+        found = [self._constants.get(b) for b in (node.start, node.stop, node.step) if b is not None]
+        values = [v for v in found if isinstance(v, int) and not isinstance(v, bool)]
+        if len(values) < len(found):
             return None
         start, stop = values[:2]
         step = values[2] if len(values) > 2 else 1 if stop >= start else -1

@@ -35,7 +35,7 @@ def layered(operands: Mapping[int, Sequence[int]], sizes: Mapping[int, tuple[flo
     up, down = _neighbours(chains)
     for sweep in range(_SWEEPS):
         _sort_rows(rows, up if sweep % 2 == 0 else down, downward=sweep % 2 == 0)
-    widths: dict[_Node, float] = defaultdict(lambda: float(_BEND)) | {n: w for n, (w, _) in sizes.items()}  # type: ignore[assignment]
+    widths: dict[_Node, float] = {n: w for n, (w, _) in sizes.items()}
     x = _columns(rows, up, down, widths)
     tops, height = _heights(rows, sizes)
     place = {node: (x[node], tops[k]) for k, row in enumerate(rows) for node in row}
@@ -69,8 +69,8 @@ def _rows(layer: Mapping[int, int], chains: Mapping[tuple[int, int], list[_Node]
     for node, k in layer.items():
         rows[k].append(node)
     for (a, _), chain in chains.items():
-        for offset, node in enumerate(chain[1:-1], start=1):
-            rows[layer[a] + offset].append(node)
+        for offset, bend in enumerate(chain[1:-1], start=1):
+            rows[layer[a] + offset].append(bend)
     return rows
 
 
