@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TypeAlias
 
 from dmlite.hop.estimates import expecting
 from dmlite.hop.facts import UNKNOWN, Fact, constant, matrix, scalar
 from dmlite.hop.linear import difference
+from dmlite.hop.mnc import Sketch, sketched
 from dmlite.hop.node import HOLE, LITERAL, LIVE_IN, PICK, Hop
 from dmlite.hop.ops import BY_NAME
 from dmlite.hop.ops.row import Op, ShapeError, Size
 from dmlite.hop.structure import refine
+
+Sketches: TypeAlias = Mapping[str, Callable[[], Sketch]]
 
 _SCALARS = {"D": "double", "I": "int", "B": "boolean", "T": "string"}
 
@@ -19,10 +24,15 @@ _SCALARS = {"D": "double", "I": "int", "B": "boolean", "T": "string"}
 class FactTable:
     """What is known about each node of one block, given the facts of its live-in variables."""
 
-    def __init__(self, live_in: Mapping[str, Fact], *, lenient: bool = False):
-        """lenient: where shapes can never fit, know nothing of the result instead of raising ShapeError."""
+    def __init__(self, live_in: Mapping[str, Fact], *, lenient: bool = False, sketches: Sketches | None = None):
+        """lenient: where shapes can never fit, know nothing of the result instead of raising ShapeError.
+
+        sketches: of sparse live-ins, made when the first product asks for them.
+        """
         self._live_in = live_in
         self._lenient = lenient
+        self._sketches = sketches or {}
+        self._sketched: dict[Hop, Sketch | None] = {}
         self._known: dict[Hop, Fact] = {}
 
     def __getitem__(self, hop: Hop) -> Fact:
@@ -65,7 +75,24 @@ class FactTable:
             return self._pick(hop)
         row = BY_NAME[hop.op]
         facts = [self[a] for a in hop.args]
-        return expecting(hop.op, refine(hop.op, self._shape(hop, row, facts), facts), facts)
+        fact = expecting(hop.op, refine(hop.op, self._shape(hop, row, facts), facts), facts)
+        return self._counted(hop, fact) if hop.op == "matmul" and self._sketches else fact
+
+    def _counted(self, hop: Hop, fact: Fact) -> Fact:
+        """What sketches of the factors tell of the non-zeros of a product."""
+        sketch = self._sketch(hop) if fact.cells else None
+        if sketch is None:
+            return fact
+        most = fact.cells if fact.nnz is None else fact.nnz
+        return replace(fact, nnz_avg=min(max(sketch.nnz, fact.nnz_min), most))
+
+    def _sketch(self, hop: Hop) -> Sketch | None:
+        if hop not in self._sketched:
+            make = self._sketches.get(hop.value) if hop.op == LIVE_IN else None
+            parts = [self._sketch(a) for a in hop.args]
+            known = parts and all(p is not None for p in parts)
+            self._sketched[hop] = make() if make else sketched(hop.op, [p for p in parts if p is not None]) if known else None
+        return self._sketched[hop]
 
     def _shape(self, hop: Hop, row: Op, facts: list[Fact]) -> Fact:
         """Kind, value type, dimensions and the bound on the non-zeros."""

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from dmlite.lang import nodes as ast
-from dmlite.lang.walk import children, statements
+from dmlite.lang.walk import assigned, children, statements, targets
 
 
 def has_loop(body: tuple[ast.Stmt, ...]) -> bool:
     return any(isinstance(s, (ast.While, ast.For)) for s in statements(body))
+
+
+def changed(body: tuple[ast.Stmt, ...]) -> set[str]:
+    """The names whose values a block may change: those that it binds, and those that it stores cells into."""
+    return assigned(body) | {t.name for s in statements(body) for t in targets(s)}
 
 
 def calls(expr: ast.Expr) -> list[ast.Call]:

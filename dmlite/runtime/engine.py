@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,8 @@ from dmlite.codegen.emit import Code, Emitter
 from dmlite.codegen.templates import NUMPY_NAMES
 from dmlite.config import Config, nested_calls, settings
 from dmlite.hop.facts import Fact, constant, matrix, scalar, vtype_of
-from dmlite.hop.infer import FactTable
+from dmlite.hop.infer import FactTable, Sketches
+from dmlite.hop.mnc import sketch_of
 from dmlite.hop.program import Block, FunctionInstance, Program
 from dmlite.plan.physical import Planner
 from dmlite.rewrite.driver import Firing, rewrite
@@ -136,12 +138,17 @@ class Engine:
             if len(plans) >= MAX_PLANS and signature.by_value:
                 signature.by_value = frozenset()
                 plans.clear()
-                self._globals[name] = self._load(name, signature.source(name), {}, {"plans": plans, "make": make, "kind_key": kind_key})
+                self._globals[name] = self._load(name, signature.source(name), {}, self._keys(plans, make))
                 return self._specialise(name, block, args, frozenset())
             plans[key] = self._specialise(name, block, args, signature.by_value)
             return plans[key]
 
-        return self._load(name, signature.source(name), {}, {"plans": plans, "make": make, "kind_key": kind_key})
+        return self._load(name, signature.source(name), {}, self._keys(plans, make))
+
+    @staticmethod
+    def _keys(plans: dict[Any, Any], make: Callable[..., Any]) -> dict[str, Any]:
+        """What the source of a dispatcher refers to."""
+        return {"plans": plans, "make": make, "kind_key": kind_key, "ndarray": np.ndarray}
 
     def _lazy(self, name: str, block: Block) -> Callable[..., Any]:
         """A block whose plan depends on nothing at run time is planned at its first call."""
@@ -156,14 +163,17 @@ class Engine:
         inputs = block.inputs
         facts_in = {n: fact_of(v, block.fact_in(n), known_value=n in by_value) for n, v in zip(inputs, args, strict=False)}
         dense = {n: isinstance(v, np.ndarray) for n, v in zip(inputs, args, strict=False)}
-        return self.plan_block(f"{name}_{next(self._numbers)}", block, facts_in, dense)
+        sketches = {n: partial(sketch_of, v) for n, v in zip(inputs, args, strict=False) if is_matrix(v) and not dense[n]}
+        return self.plan_block(f"{name}_{next(self._numbers)}", block, facts_in, dense, sketches)
 
-    def plan_block(self, name: str, block: Block, facts_in: Mapping[str, Fact], dense: Mapping[str, bool]) -> Callable[..., Any]:
-        """Rewrite, plan, generate and load one block for the given facts."""
+    def plan_block(
+        self, name: str, block: Block, facts_in: Mapping[str, Fact], dense: Mapping[str, bool], sketches: Sketches | None = None
+    ) -> Callable[..., Any]:
+        """Rewrite, plan, generate and load one block for the given facts; `sketches` of its sparse inputs, where they are at hand."""
         with settings(**vars(self.config)):
             rules = rules_for(self.config.opt_level, sizes_known=True)
             optimise = saturate if self.config.opt_level >= 4 else rewrite
-            roots, firings = optimise(block, FactTable(facts_in, lenient=True), rules)
+            roots, firings = optimise(block, FactTable(facts_in, lenient=True, sketches=sketches), rules)
         planner = Planner(roots, FactTable(facts_in, lenient=True), dense, block.live_after, block.spans)
         plan = planner.plan(block.inputs, block.recycled)
         code = Emitter(plan, name, stats=self.stats is not None).emit()
@@ -204,17 +214,15 @@ class Engine:
 
 def kind_key(value: Any) -> Any:
     """What a plan depends on when not even the kind of a value is known beforehand."""
-    return (value.shape, value.__class__) if is_matrix(value) else value.__class__
+    if not is_matrix(value):
+        return value.__class__
+    return value.shape, -1 if isinstance(value, np.ndarray) else value.nnz.bit_length()
 
 
 def fact_of(value: Any, known: Fact, *, known_value: bool) -> Fact:
     """The fact of a runtime value: its shape, and what was known before. Scalars keep their constant only where the plan is keyed by it."""
     if is_matrix(value):
-        rows, cols = value.shape
-        nnz = rows * cols if isinstance(value, np.ndarray) else value.nnz
-        if not known.is_matrix:
-            return matrix(rows, cols, nnz)
-        return replace(known, rows=rows, cols=cols, nnz=nnz if known.nnz is None else min(nnz, known.nnz))
+        return _matrix_fact(value, known)
     if isinstance(value, DMLList):
         return Fact("list")
     vtype = vtype_of(value)
@@ -223,3 +231,16 @@ def fact_of(value: Any, known: Fact, *, known_value: bool) -> Fact:
     if known_value:
         return constant(value)
     return known.without_value() if known.is_scalar and known.vtype else scalar(vtype)
+
+
+def _matrix_fact(value: Any, known: Fact) -> Fact:
+    """Of the non-zeros, only what the key of the plan tells: their number of binary digits. The count itself is an expectation."""
+    rows, cols = value.shape
+    least, most, expected = 0, rows * cols, None
+    if not isinstance(value, np.ndarray):
+        digits = value.nnz.bit_length()
+        least, most, expected = (1 << digits) >> 1, min(most, (1 << digits) - 1), float(value.nnz)
+    if not known.is_matrix:
+        return matrix(rows, cols, most, nnz_min=least, nnz_avg=expected)
+    most = most if known.nnz is None else min(most, known.nnz)
+    return replace(known, rows=rows, cols=cols, nnz=most, nnz_min=max(least, known.nnz_min), nnz_avg=expected)

@@ -1,4 +1,5 @@
-"""What the plan of a block depends on: shapes and storage of matrices, types of scalars, values of scalars that set sizes."""
+"""What the plan of a block depends on: shapes and storage of matrices, the magnitude of the non-zeros of sparse ones, types of
+scalars, values of scalars that set sizes."""
 
 from __future__ import annotations
 
@@ -40,7 +41,7 @@ class Signature:
 
     def _part(self, x: str, name: str, fact: Fact) -> str:
         if fact.kind == "matrix":
-            return f"{x}.shape, {x}.__class__"
+            return f"{x}.shape, -1 if {x}.__class__ is ndarray else {x}.nnz.bit_length()"
         if fact.kind == "unknown":
             return f"kind_key({x})" + (f", {x} if {x}.__class__ is int or {x}.__class__ is float else 0" if name in self.by_value else "")
         if fact.kind == "scalar":

@@ -22,7 +22,6 @@ _ZERO_STAYS: Final = (
     "atan(X)",
     "sinh(X)",
     "tanh(X)",
-    "-X",
     "square(X)",
     "sprop(X)",
     "rev(X)",
