@@ -32,7 +32,7 @@ from dmlite.rewrite.saturation.extract import Extractor
 from dmlite.rewrite.saturation.terms import Equality, equalities
 
 SECONDS: Final = 1.0  # for one block
-MAX_NODES: Final = 2500  # of one e-graph
+MAX_NODES: Final = 1500  # of one e-graph
 MAX_STEPS: Final = 12
 MAX_REGION: Final = 32  # operators
 _WORTH: Final = 0.999  # a plan must cost this much less to be preferred
@@ -139,7 +139,7 @@ def _explore(block: Block, facts: FactTable, rules: tuple[Rule, ...], bindings: 
     uses = _users(roots)
     done: dict[Hop, Hop] = {}
     firings: list[Firing] = []
-    end = time.thread_time() + SECONDS
+    left = SECONDS
     for region in regions(roots, facts):
         inside = set(region.hops)
         outputs = [h for h in region.hops if not uses[h] <= inside]
@@ -148,7 +148,9 @@ def _explore(block: Block, facts: FactTable, rules: tuple[Rule, ...], bindings: 
         _rebuild(region.hops, local)
         leaves = dict.fromkeys(done[a] for h in region.hops for a in h.args if a not in inside and a.op != LITERAL)
         with EGraph(theory, facts, [local[h] for h in outputs], leaves) as graph:
-            found = _cheapest(graph, end)
+            begin = time.thread_time()
+            found = _cheapest(graph, begin + left)
+            left -= time.thread_time() - begin
         for hop in outputs:
             new = done[hop] = found.get(local[hop], local[hop])
             if new is not local[hop]:

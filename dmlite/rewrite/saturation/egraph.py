@@ -229,8 +229,10 @@ class EGraph:
 
     def _result(self, rule: Rule, pattern: Hop, bound: dict[str, Hop]) -> Hop | None:
         """What a rule gives for a match; None where it does not hold."""
+        if any(self.facts[h].is_matrix != n[0].isupper() for n, h in bound.items()):
+            return None
         root = instantiate(pattern, bound)
-        if not self._is_legal(root) or any(self.facts[h].is_matrix != n[0].isupper() for n, h in bound.items()):
+        if not self._is_legal(root):
             return None
         match = Match(root, bound, self.facts, {})
         if rule.where is not None and not rule.where(match):

@@ -9,9 +9,10 @@ from __future__ import annotations
 import ast
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Final
 
 from dmlite.hop.node import HOLE, LITERAL, Hop, literal, postorder
@@ -23,7 +24,6 @@ from dmlite.rewrite.saturation.laws import LAWS
 
 Dims = tuple[str, str]
 _SCALAR: Final = "-1"  # as the number of rows and of columns
-_ANYTHING: Final = frozenset("PQZ")
 PRELUDE: Final = """
 (sort E)
 (function rows (E) i64 :merge old)
@@ -111,16 +111,20 @@ def holes(pattern: Hop) -> list[str]:
     return sorted({h.value for h in postorder([pattern]) if h.op == HOLE})
 
 
-def _kind(name: str, *, lawful: bool) -> str:
-    """What a name may stand for, as conditions."""
-    variable = f"x_{name}"
-    shape = f"(= r_{name} (rows {variable})) (= c_{name} (cols {variable}))"
-    if lawful and name[0] in _ANYTHING:
-        return shape
-    if name[0].islower():
-        return f"{shape} (= r_{name} {_SCALAR})"
-    vector = {"C": f" (= c_{name} 1)", "R": f" (= r_{name} 1)"}.get(name[0], "") if lawful else ""
-    return f"{shape} (>= r_{name} 0){vector}"
+def _kinds(names: Sequence[str], *, law: bool) -> list[str]:
+    """What names may stand for, as far as the operators around them leave it open."""
+    found = [f"(= r_{n} {_SCALAR})" for n in names if n[0].islower()]
+    if law:
+        found += [f"(= c_{n} 1)" for n in names if n[0] == "C"] + [f"(= r_{n} 1)" for n in names if n[0] == "R"]
+    return found
+
+
+def _same_shapes(names: Sequence[str]) -> Iterator[str]:
+    """Names that differ in their digit alone have one shape."""
+    stems = {name: name.rstrip("0123456789") for name in names}
+    for one, other in pairwise(names):
+        if stems[one] == stems[other]:
+            yield f"(= r_{one} r_{other}) (= c_{one} c_{other})"
 
 
 def _legal_products(pattern: Hop) -> list[str]:
@@ -143,14 +147,12 @@ def _legal_products(pattern: Hop) -> list[str]:
     return found
 
 
-def _one_way(before: Hop, after: Hop) -> str:
-    names = holes(before)
-    conditions = [_kind(n, lawful=True) for n in names] + _legal_products(after)
-    for name in names:
-        twin = next((n for n in names if n < name and n.rstrip("0123456789") == name.rstrip("0123456789")), None)
-        if twin is not None:
-            conditions.append(f"(= r_{twin} r_{name}) (= c_{twin} c_{name})")
-    return f"(rule ((= e {term(before)}) {' '.join(conditions)}) ((union e {term(after)})) :ruleset equalities)"
+def _body(pattern: Hop, conditions: Iterable[str]) -> str:
+    """The left side of a rule: a pattern, conditions on the shapes r_X and c_X of its names, and where these come from."""
+    text = " ".join(conditions)
+    shapes = sorted(set(re.findall(r"\b([rc])_(\w+)", text)))
+    lookups = (f"(= {axis}_{name} ({'rows' if axis == 'r' else 'cols'} x_{name}))" for axis, name in shapes)
+    return f"((= e {term(pattern)}) {' '.join(lookups)} {text})"
 
 
 @dataclass(frozen=True)
@@ -169,16 +171,16 @@ class Equality:
 
     def text(self, number: int) -> str:
         """For egglog; the matches of a guarded rule are collected in the relation `match<number>`."""
-        if self.rule is None:
-            return _one_way(self.before, self.after)
         names = holes(self.before)
-        conditions = f"(= e {term(self.before)}) {' '.join(_kind(n, lawful=False) for n in names)}"
+        conditions = _kinds(names, law=self.rule is None)
+        if self.rule is None:
+            conditions += [*_same_shapes(names), *_legal_products(self.after)]
+        body = _body(self.before, conditions)
         if not self.guarded:
-            return f"(rule ({conditions}) ((union e {term(self.after)})) :ruleset equalities)"
-        match = f"match{number}"
+            return f"(rule {body} ((union e {term(self.after)})) :ruleset equalities)"
+        found = f"({' '.join(['e', *(f'x_{n}' for n in names)])})"
         return (
-            f"(relation {match} (E {' '.join('E' * len(names))}))\n"
-            f"(rule ({conditions}) (({match} e {' '.join(f'x_{n}' for n in names)})) :ruleset equalities)"
+            f"(relation match{number} ({' '.join('E' * (1 + len(names)))}))\n(rule {body} ((match{number} {found[1:]}) :ruleset equalities)"
         )
 
 
@@ -204,6 +206,7 @@ def equalities(rules: tuple[Rule, ...], disabled: frozenset[str]) -> tuple[Equal
     return tuple(e for e in found if e.name not in disabled)
 
 
-def operators(pattern: Hop) -> set[tuple[str, int]]:
+@lru_cache(maxsize=None)
+def operators(pattern: Hop) -> frozenset[tuple[str, int]]:
     """Every operator of a pattern with the number of its operands."""
-    return {(h.op, len(h.args)) for h in postorder([pattern]) if h.op not in (HOLE, LITERAL)}
+    return frozenset((h.op, len(h.args)) for h in postorder([pattern]) if h.op not in (HOLE, LITERAL))
