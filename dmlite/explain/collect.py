@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
 from typing import Any, Final
 
 from dmlite.codegen.emit import Emitter
@@ -15,7 +16,7 @@ from dmlite.explain.record import BlockRecord, FunctionRecord, Item, Place, Reco
 from dmlite.explain.syntax import syntax_tree
 from dmlite.hop.cost import bytes_of, total
 from dmlite.hop.infer import FactTable
-from dmlite.hop.node import LITERAL, LIVE_IN, Hop, postorder
+from dmlite.hop.node import LITERAL, LIVE_IN, Hop
 from dmlite.hop.ops import BY_NAME
 from dmlite.hop.program import Block, CallNode, ForNode, FunctionInstance, IfNode, Node, Root, WhileNode
 from dmlite.hop.text import hop_to_dml
@@ -27,7 +28,7 @@ from dmlite.runtime.engine import BlockRun, Engine
 from dmlite.runtime.stats import Measured
 
 LIMIT: Final = 12  # operators of an expression that are written out in a line
-SHORT: Final = 2  # operators of an operand that is written out rather than named
+SHORT: Final = 24  # characters of an operand that is written out rather than named
 _RULES: Final = {rule.name: rule for rule in ALL}
 
 
@@ -130,11 +131,17 @@ class Collector:
         python = Emitter(shown.plan, f"block{number}").emit().source
         builder = GraphBuilder(after, facts, block.spans, lineage, choice.of_plan(shown.plan, python), measured, self._rewrites)
         plan = builder.graph(plan_roots)
-        rewrites = [self._rewrite(number, firing, facts, {**before, **after}, shown.plan) for firing in shown.firings]
+        view = _shown({**before, **after}, facts, shown.plan)
+        rewrites = [self._rewrite(number, f, self._settled(f, k, lineage), view) for k, f in enumerate(shown.firings)]
         place = _extent(block, shown.firings)
         peak = peak_of(shown.plan, facts)
         self.blocks.append(BlockRecord(number, self._function, place, times, hops, plan, rewrites, python, peak, plans))
         return {"kind": "block", "number": number}
+
+    def _settled(self, firing: Firing, number: int, lineage: Lineage) -> Hop:
+        """Fused operators are chosen all at once, so what others made of the operands is put in afterwards."""
+        rule = _RULES.get(firing.rule)
+        return lineage.settled(number) if rule is not None and rule.fuses else firing.before
 
     def _shown_run(self, block: Block) -> tuple[BlockRun, list[Measured] | None, int]:
         """The plan that took most time in the run, or the one made from what is known before it."""
@@ -144,13 +151,15 @@ class Collector:
         run, measured = max(runs, key=lambda r: sum(step.seconds for step in r[1]))
         return run, measured, len(runs)
 
-    def _rewrite(self, block: int, firing: Firing, facts: FactTable, names: Mapping[Hop, str], plan: BlockPlan) -> Rewrite:
-        gone, new = difference(firing.before, firing.after)
-        left = {step.hop for step in plan.steps}
+    def _rewrite(self, block: int, firing: Firing, before: Hop, shown: _Shown) -> Rewrite:
+        """`before` is what the rule replaced, with what other rules made of its operands."""
+        gone, new = difference(before, firing.after)
         changing = {*gone, *new}
-        boundary = {h: n for h, n in names.items() if h.op != LITERAL and h not in changing and (not is_number(n) or _is_long(h))}
-        rule = _RULES.get(firing.rule)
+        names = {hop: name for hop, name in shown.names.items() if hop not in changing}
+        numbered = {hop: name for hop, name in names.items() if is_number(name)}
+        used = dict.fromkeys([*_met(before, names), *_met(firing.after, names)])
         number, self._rewrites = self._rewrites, self._rewrites + 1
+        rule = _RULES.get(firing.rule)
         return Rewrite(
             number,
             block,
@@ -158,22 +167,49 @@ class Collector:
             rule.why if rule else "",
             rule.values if rule else "",
             place_of(firing.span),
-            _written(firing.before, boundary),
-            _written(firing.after, boundary),
-            total([hop for hop in gone if hop not in left], facts).seconds,
-            total(new, facts).seconds,
-            graph_of_rewrite(firing.before, gone, facts, boundary),
-            graph_of_rewrite(firing.after, new, facts, boundary),
+            _written(before, names),
+            _written(firing.after, names),
+            {numbered[hop]: hop_to_dml(hop, names, LIMIT) for hop in used if hop in numbered},
+            total([hop for hop in gone if hop not in shown.left], shown.facts).seconds,
+            total(new, shown.facts).seconds,
+            graph_of_rewrite(before, gone, shown.facts, names),
+            graph_of_rewrite(firing.after, new, shown.facts, names),
         )
 
 
-def _is_long(hop: Hop) -> bool:
-    """Whether an operand is better written as its name."""
-    return sum(1 for h in postorder([hop]) if h.args) > SHORT
+@dataclass(frozen=True)
+class _Shown:
+    """What the rewrites of one block are shown with: names of variables and of long operands, facts, and what is left in the plan."""
+
+    names: Mapping[Hop, str]
+    facts: FactTable
+    left: Set[Hop]
 
 
-def _written(hop: Hop, leaves: Mapping[Hop, str]) -> str:
-    return leaves[hop] if hop in leaves else hop_to_dml(hop, leaves, LIMIT)
+def _shown(names: Mapping[Hop, str], facts: FactTable, plan: BlockPlan) -> _Shown:
+    variables = {hop: name for hop, name in names.items() if hop.op != LITERAL and not is_number(name)}
+    numbered = {hop: name for hop, name in names.items() if is_number(name)}
+    long = {hop: name for hop, name in numbered.items() if len(hop_to_dml(hop, variables, LIMIT)) > SHORT}
+    return _Shown({**variables, **long}, facts, {step.hop for step in plan.steps})
+
+
+def _met(root: Hop, names: Mapping[Hop, str]) -> Iterator[Hop]:
+    """The named nodes that are found below `root` without going through another one."""
+    seen: set[Hop] = set()
+    stack = [root]
+    while stack:
+        hop = stack.pop()
+        if hop in seen:
+            continue
+        seen.add(hop)
+        if hop in names:
+            yield hop
+        else:
+            stack.extend(reversed(hop.args))
+
+
+def _written(hop: Hop, names: Mapping[Hop, str]) -> str:
+    return names[hop] if hop in names else hop_to_dml(hop, names, LIMIT)
 
 
 def _at(span: Span | None) -> dict[str, Any]:

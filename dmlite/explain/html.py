@@ -197,6 +197,7 @@ class _Page:
             "place": vars(rewrite.place) if rewrite.place else None,
             "before": rewrite.before,
             "after": rewrite.after,
+            "where": [f"{name} = {text}" for name, text in rewrite.where.items()],
             "saving": saving_text(rewrite).strip("()"),
             "graphs": graphs,
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from dmlite.hop.node import Hop, make, postorder
 from dmlite.rewrite.driver import Firing
@@ -15,6 +15,7 @@ class Lineage:
     """Follows the firings of one block, in their order."""
 
     def __init__(self, firings: Sequence[Firing]):
+        self._firings = firings
         self._after: dict[Hop, Hop] = {}
         for firing in firings:
             self._after.setdefault(firing.before, firing.after)
@@ -37,8 +38,7 @@ class Lineage:
     def _settled(self, hop: Hop) -> Hop:
         """As the rewriter did: operands first, then the node itself, as often as a rule fired."""
         for _ in range(_MAX_STEPS):
-            args = tuple(self._became.get(a, a) for a in hop.args)
-            hop = hop if args == hop.args else make(hop.op, args, hop.value, hop.tag)
+            hop = _rebuilt(hop, self._became)
             if hop not in self._after:
                 break
             hop = self._after[hop]
@@ -46,9 +46,25 @@ class Lineage:
                 self._became.setdefault(inner, self._after.get(inner, inner))
         return hop
 
+    def settled(self, number: int) -> Hop:
+        """What the firing replaced, with its operands as the firings before it left them."""
+        after = {f.before: f.after for f in self._firings[:number]}
+        root = self._firings[number].before
+        done: dict[Hop, Hop] = {}
+        for hop in postorder(root.args):
+            new = _rebuilt(hop, done)
+            done[hop] = after.get(new, new)
+        return _rebuilt(root, done)
+
     def made_by(self, hop: Hop) -> list[int]:
         """Numbers of the firings that `hop` goes back to, in their order."""
         return sorted(self._made_by.get(hop, ()))
+
+
+def _rebuilt(hop: Hop, done: Mapping[Hop, Hop]) -> Hop:
+    """The same operator on what its operands became."""
+    args = tuple(done.get(a, a) for a in hop.args)
+    return hop if args == hop.args else make(hop.op, args, hop.value, hop.tag)
 
 
 def difference(before: Hop, after: Hop) -> tuple[list[Hop], list[Hop]]:

@@ -234,7 +234,7 @@ function drawTrace() {
   const side = (title, text, g) => element("div", {}, element("strong", {}, title), element("br"), element("code", {}, text), sized(dag(g, new Set(g.nodes.map((n) => n.id)), null, null), g));
   const tags = [step.values, step.line && `line ${step.line}`, `block ${step.block}`, step.saving].filter(Boolean).map((t) => element("span", { class: "tag" }, t));
   const back = element("button", { type: "button", onclick: () => turn(-1) }, "← Before"), on = element("button", { type: "button", onclick: () => turn(1) }, "Next →");
-  const now = element("div", { class: "rewrite" }, element("h3", {}, step.rule), element("p", {}, step.why), ...tags, back, on, element("div", { class: "pair" }, side("before", step.before, step.graphs[0]), side("after", step.after, step.graphs[1])));
+  const now = element("div", { class: "rewrite" }, element("h3", {}, step.rule), element("p", {}, step.why), ...tags, back, on, element("div", { class: "pair" }, side("before", step.before, step.graphs[0]), side("after", step.after, step.graphs[1])), ...step.where.map((text) => element("p", {}, "where ", element("code", {}, text))));
   const steps = data.rewrites.map((r, k) => element("li", {}, element("button", { type: "button", "aria-current": String(k === state.step), onclick: () => go({ step: k, block: r.block }) }, `${k + 1}. ${r.rule} `, element("code", {}, `${r.before}  →  ${r.after}`))));
   show("view", now, element("ol", { class: "steps" }, ...steps));
   if (step.place) showSource(step.place);

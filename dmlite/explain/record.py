@@ -109,7 +109,10 @@ class Result:
 
 @dataclass
 class Rewrite:
-    """One firing of a rule. before_seconds and after_seconds: of the operators that went and came, None when not known."""
+    """One firing of a rule. where: what the numbered operators in `before` and `after` compute.
+
+    before_seconds and after_seconds: of the operators that went and came, None when not known.
+    """
 
     number: int
     block: int
@@ -119,6 +122,7 @@ class Rewrite:
     place: Place | None
     before: str
     after: str
+    where: dict[str, str]
     before_seconds: float | None
     after_seconds: float | None
     before_graph: Graph

@@ -275,6 +275,7 @@ def _trace(record: Record) -> Iterator[str]:
         yield f"[{rewrite.number}] block {rewrite.block}{f', line {where}' if where else ''}: {rewrite.rule} ({rewrite.values})"
         yield f"    {rewrite.before}"
         yield f"    -> {rewrite.after}"
+        yield from (f"    where {name} = {text}" for name, text in rewrite.where.items())
         yield f"    {rewrite.why} {saving_text(rewrite)}"
     if not rewrites:
         yield "no rule fired"
