@@ -135,7 +135,7 @@ def builtin_call(lo: Lowerer, call: ast.Call) -> Hop:
     if call.name == "list":
         return _list(lo, call)
     rows = candidates(call.name) if call.namespace is None else []
-    if lo.context.internal and call.name in BY_NAME:
+    if lo.context.internal and not rows and call.name in BY_NAME:
         rows = [BY_NAME[call.name]]
     if not rows:
         if not lo.problems.found:

@@ -94,7 +94,7 @@ def _expression(hop: Hop, args: list[ast.Expr]) -> ast.Expr:
         return ast.Call(_CASTS[hop.args[1].value], (ast.Arg(None, args[0], span=_NOWHERE),), span=_NOWHERE)
     row = BY_NAME[hop.op]
     if row.dml in STRENGTH and len(args) == 2:
-        return ast.Binary(row.dml, *args, span=_NOWHERE)
+        return ast.Binary(row.dml, args[0], args[1], span=_NOWHERE)
     return ast.Call(_name(row), tuple(_arguments(row, hop, args)), span=_NOWHERE)
 
 
@@ -148,6 +148,7 @@ def dml_to_hop(text: str, leaf: Callable[[str], tuple[Hop, Fact]]) -> Hop:
 
     Internal operators are written by their table name. Raises DMLError when the text is no legal expression.
     """
+    from dmlite.hop.expressions import CONSTANTS
     from dmlite.hop.lower import Context, Lowerer
     from dmlite.lang.modules import Module
     from dmlite.lang.parser import parse
@@ -158,7 +159,7 @@ def dml_to_hop(text: str, leaf: Callable[[str], tuple[Hop, Fact]]) -> Hop:
     assert isinstance(stmt, ast.Assign)
     context = Context(Problems(), {}, lambda row, args: None, _no_files, internal=True)
     lowerer = Lowerer(context, Module(PurePath("<expression>"), script))  # type: ignore[arg-type]
-    for name in {e.name for e in walk(stmt.value) if isinstance(e, (ast.Name, ast.Index))}:
+    for name in {e.name for e in walk(stmt.value) if isinstance(e, (ast.Name, ast.Index))} - CONSTANTS.keys():
         hop, fact = leaf(name)
         lowerer.scope.vars[name] = Variable(hop, fact)
         lowerer.builder.facts.known(hop, fact)

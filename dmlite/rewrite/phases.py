@@ -4,25 +4,68 @@ from __future__ import annotations
 
 from typing import Final
 
-from dmlite.rewrite.dynamic import shapes
+from dmlite.rewrite.dynamic import cell_chain, constants, diagonal, empty, matmul_chain, outer, shapes, stores, sum_product, sums
+from dmlite.rewrite.fuse import cellwise, products, weighted
 from dmlite.rewrite.rule import Rule
-from dmlite.rewrite.static import algebra, matmul, reorg
+from dmlite.rewrite.static import (
+    activations,
+    aggregates,
+    binds,
+    choices,
+    comparisons,
+    generators,
+    identity,
+    indexing,
+    linear,
+    matmul,
+    powers,
+    scalars,
+    signs,
+    sorting,
+    transposes,
+)
 
 STATIC: Final[tuple[Rule, ...]] = (
-    *algebra.RULES,  # first: they normalise what the others look for
-    *reorg.RULES,
-    *matmul.RULES,
+    *identity.RULES,  # first: what changes nothing hides nothing any more
+    *signs.RULES,  # normal forms that the rest looks for: differences instead of negations,
+    *powers.RULES,  # squares instead of powers,
+    *activations.RULES,  # names for what scripts write out,
+    *comparisons.RULES,  # one comparison instead of a complement
+    *choices.RULES,
+    *scalars.RULES,  # constants together, then vectors, then matrices
+    *generators.RULES,  # matrices of equal numbers vanish before anything is moved through them
+    *transposes.RULES,  # outwards, to what they do not matter to
+    *indexing.RULES,  # inwards, to what need not be computed
+    *binds.RULES,
+    *matmul.RULES,  # products shrink before their aggregates are looked at
+    *linear.RULES,  # scalars out of aggregates
+    *aggregates.RULES,
+    *sorting.RULES,
 )
 DYNAMIC: Final[tuple[Rule, ...]] = (
+    *empty.RULES,  # what is all zeros takes everything around it along
     *shapes.RULES,  # what is trivial for vectors and single cells
+    *constants.RULES,  # matrices of one number, however they came about
+    *stores.RULES,
     *STATIC,  # again, on what became visible
+    *diagonal.RULES,
+    *outer.RULES,  # outer products vanish before products are ordered
+    *sums.RULES,  # sums taken apart, or made into products, by cost
+    *sum_product.RULES,  # common factors out or in, by cost
+    *matmul_chain.RULES,  # the order of what products are left
+    *cell_chain.RULES,
 )
-ALL: Final[tuple[Rule, ...]] = (*STATIC, *shapes.RULES)
+FUSE: Final[tuple[Rule, ...]] = (  # after all others, chosen by cost
+    *weighted.RULES,
+    *products.RULES,
+    *cellwise.RULES,
+)
+ALL: Final[tuple[Rule, ...]] = (*DYNAMIC, *FUSE)
 
 
 def rules_for(level: int, *, sizes_known: bool) -> tuple[Rule, ...]:
     """The rules of an optimisation level: 0 none; 2 those that keep NaN and Inf; 3 and above all of them."""
     if level <= 0:
         return ()
-    chosen = DYNAMIC if sizes_known else STATIC
+    chosen = (*DYNAMIC, *FUSE) if sizes_known else STATIC
     return chosen if level >= 3 else tuple(r for r in chosen if r.values != "ignores-nan")

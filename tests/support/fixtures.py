@@ -34,7 +34,7 @@ from dmlite.hop.builder import Variable
 from dmlite.hop.facts import Fact, constant, matrix, scalar
 from dmlite.hop.infer import FactTable
 from dmlite.hop.lower import Context, Lowerer
-from dmlite.hop.node import LITERAL, LIVE_IN, PICK, Hop
+from dmlite.hop.node import LITERAL, LIVE_IN, PICK, Hop, make
 from dmlite.hop.ops import BY_NAME
 from dmlite.hop.program import Block
 from dmlite.lang import nodes as ast
@@ -187,6 +187,11 @@ def rewritten(pair: Pair, block: Block) -> tuple[dict[str, Hop], list[Firing]]:
     """The roots after every rule of the level of the pair, and what fired."""
     roots, firings = rewrite(block, FactTable(block.facts_in, lenient=True), rules_for(pair.level, sizes_known=True))
     return {r.name: r.hop for r in roots}, firings
+
+
+def untagged(hop: Hop) -> Hop:
+    """The node without the tags that keep random draws apart, for comparison."""
+    return make(hop.op, map(untagged, hop.args), hop.value)
 
 
 # ---------------------------------------------------------------- computing

@@ -279,6 +279,11 @@ cummax = _running(np.maximum)
 rowcumsum = _running(np.add, axis=1)
 
 
+def cumsum_up(x: Matrix) -> np.ndarray:
+    """rev(cumsum(rev(x))), n x m."""
+    return np.ascontiguousarray(np.add.accumulate(dense(x)[::-1], axis=0)[::-1])
+
+
 def cumsumprod(x: Matrix) -> np.ndarray:
     """y[i] = x[i,1] + x[i,2] * y[i-1] with y[0] = 0, for x of n x 2; n x 1. Raises DMLRuntimeError for other widths."""
     if x.shape[1] != 2:

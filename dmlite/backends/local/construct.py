@@ -222,6 +222,37 @@ def outer(u: Matrix, v: Matrix, op: str) -> np.ndarray:
     return _OUTER[op](dense(u), dense(v)).astype(np.float64, copy=False)
 
 
+def outer_counts(u: Matrix, v: Matrix, op: str) -> np.ndarray:
+    """In how many cells of the row v does `u[i] op v[j]` hold; n x 1 of an n x 1 column u. NaN differs from everything.
+
+    Raises DMLRuntimeError when u is no column or v no row.
+    """
+    if u.shape[1] != 1 or v.shape[0] != 1:
+        raise DMLRuntimeError(f"outer of {describe(u)} and {describe(v)}", hint="it takes a column and a row vector: outer(u, t(v), op)")
+    cells, wanted = np.sort(dense(v).ravel()), dense(u).ravel()
+    cells = cells[: np.searchsorted(cells, np.nan)]
+    below, upto = (np.searchsorted(cells, wanted, side) for side in ("left", "right"))
+    counts = {">": below, ">=": upto, "<": cells.size - upto, "<=": cells.size - below, "==": upto - below, "!=": v.shape[1] - (upto - below)}
+    missing = v.shape[1] if op == "!=" else 0
+    return np.where(np.isnan(wanted), missing, counts[op]).astype(np.float64).reshape(-1, 1)
+
+
+def one_hot(v: Matrix, n: float) -> Matrix:
+    """n0 x n with a one at (i, v[i]) where v[i] is one of the columns 1..n, for a column v of n0 cells.
+
+    Raises DMLRuntimeError when v is no column.
+    """
+    width = dimension(n, "to of seq")
+    if v.shape[1] != 1:
+        raise DMLRuntimeError(f"outer of {describe(v)} and a row of {width}", hint="it takes a column and a row vector: outer(u, t(v), op)")
+    from scipy.sparse import csr_array
+
+    cells = dense(v).ravel()
+    hits = (cells >= 1) & (cells <= width) & (cells == np.floor(cells))
+    ends = np.concatenate([[0], np.cumsum(hits)])
+    return settle(csr_array((np.ones(ends[-1]), cells[hits].astype(np.int64) - 1, ends), shape=(v.shape[0], width)))
+
+
 def diag(X: Matrix) -> Matrix:
     """n x 1 to the n x n matrix with that diagonal; n x n to its diagonal as n x 1.
 

@@ -23,6 +23,7 @@ _Function = Callable[..., np.ndarray]
 _Kernel = Callable[..., Matrix]
 
 _NUMBERS: Final = frozenset((float, int, bool))
+_AXPY_CELLS: Final = 1 << 16  # a block of the scaled operand that is still in cache when the other is added
 _ZERO: Final = np.zeros((1, 1))
 _ZERO.flags.writeable = False
 
@@ -216,8 +217,12 @@ def _folded(kernel: _Kernel, of_numbers: Callable[..., float], operands: tuple[A
 def axpy(x: Any, s: float, y: Any) -> Matrix:
     """x + s * y without a second intermediate; x or y is a matrix."""
     if isinstance(x, np.ndarray) and isinstance(y, np.ndarray) and x.shape == y.shape:
-        out = np.multiply(y, s)
-        return np.add(x, out, out=out)
+        out = np.empty_like(x)
+        step = max(1, _AXPY_CELLS // max(1, x.shape[1]))
+        for i in range(0, x.shape[0], step):
+            block = np.multiply(y[i : i + step], s, out=out[i : i + step])
+            np.add(x[i : i + step], block, out=block)
+        return out
     return add(x, mul(y, s) if is_matrix(y) else scalar.mul(y, s))
 
 
@@ -315,6 +320,15 @@ def _round(x: np.ndarray) -> np.ndarray:
     return np.add(below, x - below >= 0.5, out=below)
 
 
+def _softplus(x: np.ndarray) -> np.ndarray:
+    return np.logaddexp(0.0, x)
+
+
+def _log_sigmoid(x: np.ndarray) -> np.ndarray:
+    t = np.logaddexp(0.0, np.negative(x))
+    return np.negative(t, out=t)
+
+
 exp = _unary(np.exp)
 log = _unary(np.log)
 sqrt = _unary(np.sqrt)
@@ -333,4 +347,6 @@ sinh = _unary(np.sinh)
 cosh = _unary(np.cosh)
 tanh = _unary(np.tanh)
 sigmoid_op = _unary(_sigmoid)
+softplus = _unary(_softplus)
+log_sigmoid = _unary(_log_sigmoid)
 sprop = _unary(_sprop)

@@ -1,4 +1,4 @@
-"""Operations per channel: each of C channels owns a block of ncol(X)/C adjacent columns."""
+"""Operations of layers; per channel, each of C channels owns a block of ncol(X)/C adjacent columns."""
 
 from __future__ import annotations
 
@@ -9,6 +9,17 @@ from dmlite.errors import DMLRuntimeError
 
 Triple = tuple[np.ndarray, np.ndarray, np.ndarray]
 Quintuple = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
+
+def softmax(x: Matrix) -> np.ndarray:
+    """exp(X - rowMaxs(X)) with every row divided by its sum, n x m; NaN in a row spreads over it."""
+    x = dense(x)
+    if not x.size:
+        return x.copy()
+    out = np.subtract(x, x.max(axis=1, keepdims=True))
+    np.exp(out, out=out)
+    out /= out.sum(axis=1, keepdims=True)
+    return out
 
 
 def bias_add(x: Matrix, b: Matrix) -> np.ndarray:

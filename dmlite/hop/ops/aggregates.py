@@ -107,6 +107,7 @@ _RUNNING: Final = (
     _running("cummin", "Running minimum down each column; NaN stays."),
     _running("cummax", "Running maximum down each column; NaN stays."),
     _running("rowcumsum", "Running sum along each row."),
+    _running("cumsum_up", "Running sum up each column, from the last row.", spelling="cumsum_up()"),
     _running("cumsumprod", "y[i] = X[i,1] + X[i,2] * y[i-1] with y[0] = 0, for X of two columns.", size=_two_columns, flops=_cost(1)),
 )
 

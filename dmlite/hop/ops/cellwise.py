@@ -235,6 +235,8 @@ _INTERNAL: Final = (
     _unary("sprop", "X * (1 - X) in one pass.", 2, spelling="sprop()", vtype=_negated, **_SAFE),
     _unary("sigmoid_op", "1 / (1 + exp(-X)) in one pass, without overflow.", 21, spelling="sigmoid_op()"),
     _unary("square", "X ^ 2.", spelling="square()", **_SAFE),
+    _unary("softplus", "log(1 + exp(X)), without overflow.", 40, spelling="softplus()"),
+    _unary("log_sigmoid", "log(1 / (1 + exp(-X))), without overflow.", 40, spelling="log_sigmoid()"),
     _cell("axpy", "X: M|D, s: D, Y: M|D", "X + s * Y without the intermediate.", spelling="axpy()", vtype=_axpy_type, flops=_cost(2)),
 )
 

@@ -195,6 +195,16 @@ ROWS: Final[tuple[Op, ...]] = (
         same,
         flops=_pool_backward_flops,
     ),
+    Op(
+        "softmax",
+        "X: M",
+        "M",
+        "neural.softmax",
+        "exp(X - rowMaxs(X)), divided by its row sums.",
+        same,
+        flops=_per_cell(25),
+        spelling="softmax()",
+    ),
     Op("bias_add", "X: M, b: M", "M", "neural.bias_add", "Adds b[k] (K x 1) to the k-th of K blocks of columns.", same),
     Op(
         "bias_multiply",
