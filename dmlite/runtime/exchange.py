@@ -141,7 +141,8 @@ def input_fact(value: Any, *, counted: bool = False) -> Fact:
     counted: also the non-zeros of a sparse matrix, on which no compiled program that is kept should depend.
     """
     if is_matrix(value):
-        return matrix(*value.shape, value.nnz if counted and is_sparse(value) else None)
+        rows, cols = value.shape
+        return matrix(rows, cols, value.nnz if counted and is_sparse(value) else None)
     if isinstance(value, DMLList):
         return LIST
     return constant(value) if isinstance(value, bool) else scalar(vtype_of(value))

@@ -62,7 +62,7 @@ def _prepare_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    warnings.formatwarning = lambda message, *_: f"dmlite: {message}\n"  # type: ignore[assignment]
+    warnings.formatwarning = lambda message, *_: f"dmlite: {message}\n"
 
 
 def _guarded(argv: list[str]) -> int:
