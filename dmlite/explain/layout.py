@@ -12,6 +12,7 @@ _GAP_X: Final = 24
 _GAP_Y: Final = 46
 _SWEEPS: Final = 6
 _Node = Hashable
+_LONG: Final = 12  # layers that an arrow may pass with a point in each
 _BEND: Final = 8  # width of the point where an arrow passes a layer
 
 
@@ -60,17 +61,19 @@ def _layers(operands: Mapping[int, Sequence[int]]) -> dict[int, int]:
 
 
 def _chain(a: int, b: int, layer: Mapping[int, int]) -> list[_Node]:
-    """The arrow from a to b as nodes of all layers that it passes."""
-    return [a, *((a, b, k) for k in range(layer[a] + 1, layer[b])), b]
+    """The arrow from a to b with the points where it passes the layers between; a long one bends at its ends only."""
+    passed = range(layer[a] + 1, layer[b])
+    bends = passed if len(passed) <= _LONG else (passed[0], passed[-1])
+    return [a, *((a, b, k) for k in bends), b]
 
 
 def _rows(layer: Mapping[int, int], chains: Mapping[tuple[int, int], list[_Node]]) -> list[list[_Node]]:
     rows: list[list[_Node]] = [[] for _ in range(max(layer.values()) + 1)]
     for node, k in layer.items():
         rows[k].append(node)
-    for (a, _), chain in chains.items():
-        for offset, bend in enumerate(chain[1:-1], start=1):
-            rows[layer[a] + offset].append(bend)
+    for chain in chains.values():
+        for bend in chain[1:-1]:
+            rows[bend[2]].append(bend)  # type: ignore[index]
     return rows
 
 
