@@ -26,7 +26,6 @@ from dmlite.hop.program import ForNode, FunctionInstance, IfNode, Node, Parallel
 from dmlite.lang import nodes as ast
 from dmlite.lang.modules import Module
 from dmlite.lang.parfor_deps import parfor_results
-from dmlite.lang.walk import assigned
 
 _MAX_ROUNDS = 3  # of refining the facts at the start of a loop, before all but the kind is given up
 _T = TypeVar("_T")
@@ -97,6 +96,7 @@ class Lowerer:
         self.builder = BlockBuilder(context.problems)
         self.calls = Calls(self)
         self.inlining: list[ast.Function] = []
+        self._loop_facts: dict[int, dict[str, Fact]] = {}
 
     @property
     def problems(self) -> Problems:
@@ -223,9 +223,8 @@ class Lowerer:
         fact = self.builder.facts[hop]
         if fact.kind in ("matrix", "list") or fact.vtype == "string":
             found = f"a matrix ({fact.shape_text()})" if fact.is_matrix else "a string" if fact.vtype == "string" else "a list"
-            self.problems.add(
-                f"the condition of {what} must be a scalar, not {found}", expr.span, "use as.scalar(...), or an aggregate such as sum(...)"
-            )
+            hint = "use as.scalar(...), or an aggregate such as sum(...)"
+            self.problems.add(f"the condition of {what} must be a scalar, not {found}", expr.span, hint)
         return hop
 
     def _if(self, stmt: ast.If) -> None:
@@ -259,16 +258,14 @@ class Lowerer:
                 kinds = {va.fact.kind, vb.fact.kind}
                 if len(kinds) == 2 and kinds <= {"matrix", "scalar", "list"} and not name.startswith("%"):
                     message = f"'{name}' is a {va.fact.kind} after one branch and a {vb.fact.kind} after the other"
-                    self.problems.add(
-                        message, stmt.span, "give it the same kind in both, for example with as.matrix(...) or as.scalar(...)"
-                    )
+                    self.problems.add(message, stmt.span, "give it the same kind in both, as with as.matrix(...) or as.scalar(...)")
                 merged[name] = Variable(None, va.fact.join(vb.fact), va.maybe_unset or vb.maybe_unset)
         self.scope.vars = merged
 
     def _while(self, stmt: ast.While) -> None:
         self.builder.flush()
         cond_name = f"%w{fresh_tag()}"
-        names = assigned(stmt.body)
+        names = scan.changed(stmt.body)
 
         def round_() -> tuple[list[Node], list[Node], bool]:
             with self._nested(self.builder.certain, self._varying(names)) as test:
@@ -282,7 +279,7 @@ class Lowerer:
             return test, body, False
 
         before = dict(self.scope.vars)
-        test, body, never = self._fixpoint(names, round_)
+        test, body, never = self._fixpoint(stmt, names, round_)
         if never:
             self.scope.vars = before
             return
@@ -294,7 +291,7 @@ class Lowerer:
         workers = next((self._loop_bound(o.value, stmt) for o in stmt.options if o.name == "par"), None) if stmt.parallel else None
         self.builder.flush()
         before = dict(self.scope.vars)
-        names = assigned(stmt.body) | {stmt.var}
+        names = scan.changed(stmt.body) | {stmt.var}
 
         def round_() -> list[Node]:
             certain = self.builder.certain and not stmt.seq
@@ -303,7 +300,7 @@ class Lowerer:
                 self.statements(stmt.body)
             return body
 
-        body = self._fixpoint(names, round_)
+        body = self._fixpoint(stmt, names, round_)
         parallel = self._parallel(stmt, before, names, workers) if stmt.parallel else None
         var = self.scope.qualified(stmt.var)
         start, stop, step = temps
@@ -338,11 +335,16 @@ class Lowerer:
         return self._temp("%b", hop)
 
     # ------------------------------------------------------------ loops to a fixpoint
-    def _fixpoint(self, names: set[str], round_: Callable[[], _T]) -> _T:
-        """Lower a loop body until the facts at its start hold after every iteration."""
+    def _fixpoint(self, stmt: ast.Stmt, names: set[str], round_: Callable[[], _T]) -> _T:
+        """Lower a loop body until the facts at its start hold after every iteration.
+
+        An inner loop goes on from what its last lowering found, as outer facts only widen: nesting adds rounds.
+        """
         entry = dict(self.scope.vars)
+        known = self._loop_facts.get(id(stmt), {})
         for name in names & set(entry):
-            entry[name] = Variable(None, merge_value(entry[name].fact), entry[name].maybe_unset)
+            fact = merge_value(entry[name].fact)
+            entry[name] = Variable(None, fact.join(known.get(name, fact)), entry[name].maybe_unset)
         found = len(self.problems.found)
         for attempt in itertools.count():
             self.scope.vars = dict(entry)
@@ -357,6 +359,7 @@ class Lowerer:
                     entry[name] = Variable(None, widened, entry[name].maybe_unset)
                     changed = True
             if not changed:
+                self._loop_facts[id(stmt)] = {name: entry[name].fact for name in names & set(entry)}
                 return result
         raise AssertionError
 

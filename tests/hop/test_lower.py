@@ -315,3 +315,12 @@ def test_locals_of_a_parfor_do_not_exist_after_it() -> None:
 def test_facts_of_constants_and_unknowns() -> None:
     assert fact(lowered("x = 1.5"), "x") == constant(1.5)
     assert fact(lowered("L = list(1, 2); x = as.scalar(L[1])"), "x") == UNKNOWN
+
+
+def test_nested_loops_are_lowered_in_time() -> None:
+    """A loop inside of loops is lowered once more a level, not twice as often."""
+    depth = 24
+    head = "".join(f"w{i} = 0\nwhile (w{i} < n) {{ w{i} = w{i} + 1\n" for i in range(depth))
+    program = lowered("s = 0\n" + head + "s = s + 1\n" + "}" * depth, {"n": scalar("int")})
+    assert len(control(program)) == depth
+    assert fact(program, "s").vtype == "int"
