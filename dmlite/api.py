@@ -195,7 +195,9 @@ class MLContext:
         self._level = "plan"
 
     def execute(self, script: Script) -> MLResults:
-        """Run a script and give its results. Raises DMLError."""
+        """Run a script and give its results. Raises DMLError, and ValueError for what is not a script."""
+        if not isinstance(script, Script):
+            raise ValueError(f"execute takes a script made by dml(...), not {type(script).__name__}")
         if self._explain:
             sys.stdout.write(str(script.explain(self._level)))
         if not self._statistics:

@@ -480,6 +480,11 @@ def test_a_script_is_a_string(bad):
         dml(bad)
 
 
+def test_a_context_executes_scripts_only():
+    with pytest.raises(ValueError, match="made by dml"):
+        ml.execute("y = 1")
+
+
 def test_a_missing_file():
     for make in (dml, dmlFromFile):
         with pytest.raises(ValueError, match=r"no such script: nowhere\.dml"):
