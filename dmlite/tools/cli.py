@@ -360,7 +360,7 @@ COMMANDS: Final[dict[str, Command]] = {
         frozenset({"out", "quick", "debug"}),
         "demo [--out FOLDER] [--quick]",
         "Learn how a healthy bearing sounds, then hear a broken one",
-        "\n  --out FOLDER            where the report and the data go (dmlite-demo)\n  --quick                 fewer iterations\n",
+        "\n  --out FOLDER            where the report goes (dmlite-demo)\n  --quick                 fewer iterations\n",
     ),
     "doctor": Command(doctor, frozenset({"debug"}), "doctor", "Show what is installed here, what is missing, and what for"),
 }

@@ -90,7 +90,7 @@ class _Listener(TextIOBase):
 
 
 def run_demo(folder: Path, quick: bool = False, stream: TextIO | None = None) -> int:
-    """Write data, weights and `report.html` to `folder`, progress to `stream` (stdout). Raises DMLError."""
+    """Write `report.html` to `folder`, progress and findings to `stream` (stdout). Raises DMLError."""
     out = stream or sys.stdout
     started = time.perf_counter()
     try:
