@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from dmlite.config import config
 from dmlite.errors import Span
@@ -17,7 +16,9 @@ from dmlite.hop.ops.row import ShapeError
 from dmlite.hop.program import Block, Root
 from dmlite.hop.verify import verify
 from dmlite.rewrite.fuse.choose import Fusions, replaced
+from dmlite.rewrite.index import index_of
 from dmlite.rewrite.rule import Rule
+from dmlite.rewrite.thrift import pays
 
 MAX_FIRINGS = 64  # at one node: more means that rules undo each other
 
@@ -32,24 +33,15 @@ class Firing:
     span: Span | None
 
 
-@lru_cache(maxsize=8)
-def _by_root(rules: tuple[Rule, ...]) -> dict[str, list[Rule]]:
-    index: dict[str, list[Rule]] = defaultdict(list)
-    for rule in rules:
-        for op in dict.fromkeys(p.op for p in rule.patterns):
-            index[op].append(rule)
-    return index
-
-
 class Rewriter:
     """Rewrites the DAG of one block under the given facts."""
 
-    def __init__(self, block: Block, facts: FactTable, rules: Sequence[Rule]):
+    def __init__(self, block: Block, facts: FactTable, rules: Sequence[Rule], *, thrifty: bool = False):
         self.block = block
         self.facts = facts
-        rules = [r for r in rules if r.name not in config().disabled_rules]
-        self.index = _by_root(tuple(r for r in rules if not r.fuses))
-        self.fusions = _by_root(tuple(r for r in rules if r.fuses))
+        self.thrifty = thrifty
+        disabled = config().disabled_rules
+        self.index = index_of(tuple(r for r in rules if r.name not in disabled))
         self.firings: list[Firing] = []
         self._done: dict[Hop, Hop] = {}
         self._uses: Counter[Hop] = Counter()
@@ -65,9 +57,9 @@ class Rewriter:
 
     def _fused(self, roots: list[Hop]) -> list[Hop]:
         """After all other rules, the fused operators that pay."""
-        if not self.fusions:
+        if not self.index.fusions:
             return roots
-        taken = Fusions(roots, self.facts, self.fusions, self._attempt).choose()
+        taken = Fusions(roots, self.facts, self.index.fusions, self._attempt).choose()
         done = replaced(roots, taken)
         for hop, new in done.items():
             if hop in taken:
@@ -134,17 +126,17 @@ class Rewriter:
         return hop
 
     def _fire(self, hop: Hop) -> Hop | None:
-        for rule in self.index.get(hop.op, ()):
-            new = self._attempt(rule, hop)
-            if new is not None:
+        for rule, patterns in self.index.at(hop):
+            new = self._attempt(rule, hop, patterns)
+            if new is not None and not (self.thrifty and not pays(hop, new, self._uses, self._done, self.facts)):
                 self._fired(rule, hop, new)
                 return new
         return None
 
-    def _attempt(self, rule: Rule, hop: Hop) -> Hop | None:
+    def _attempt(self, rule: Rule, hop: Hop, patterns: tuple[Hop, ...] | None = None) -> Hop | None:
         """What a rule makes of a node, if it keeps its meaning; a rule that fails is passed over with a warning."""
         try:
-            new = rule.apply(hop, self.facts, self._uses)
+            new = rule.apply(hop, self.facts, self._uses, patterns)
             return None if new is None or new is hop or not self._same_meaning(hop, new) else new
         except Exception as error:
             if config().verify:
@@ -187,11 +179,11 @@ def count_uses(roots: Iterable[Hop]) -> Counter[Hop]:
     return uses
 
 
-def rewrite(block: Block, facts: FactTable, rules: Sequence[Rule]) -> tuple[list[Root], list[Firing]]:
-    """The roots of `block` after `rules`, and what was done."""
+def rewrite(block: Block, facts: FactTable, rules: Sequence[Rule], *, thrifty: bool = False) -> tuple[list[Root], list[Firing]]:
+    """The roots of `block` after `rules`, and what was done. thrifty: nothing is done that costs more, as far as costs are known."""
     if not rules or not any(facts[h].is_matrix for h in block.hops):
         return block.roots, []  # rules are about matrices; most blocks of loops and conditions have none
-    rewriter = Rewriter(block, facts, rules)
+    rewriter = Rewriter(block, facts, rules, thrifty=thrifty)
     roots = rewriter.run()
     if config().verify:
         verify(block.roots, roots, block.inputs, facts, "rewriting")

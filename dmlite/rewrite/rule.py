@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -53,7 +54,7 @@ class Match:
         return all(self.uses.get(hop, count) <= count for hop, count in inside.items())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Rule:
     """`before` becomes `after` where the guard holds.
 
@@ -71,6 +72,7 @@ class Rule:
     """
 
     matcher: ClassVar[type[Holes]] = Holes
+    optional: ClassVar[frozenset[str]] = frozenset()  # words of spellings that a match may do without
     fuses: ClassVar[bool] = False  # chosen by cost after all other rules, see `fuse/`
 
     name: str
@@ -87,17 +89,34 @@ class Rule:
     def spellings(self) -> tuple[str, ...]:
         return (self.before,) if isinstance(self.before, str) else self.before
 
-    @cached_property
+    @property
     def patterns(self) -> tuple[Hop, ...]:
-        return tuple(map(parse_pattern, self.spellings))
+        return tuple(map(self.pattern, range(len(self.spellings))))
+
+    def pattern(self, which: int) -> Hop:
+        """One spelling, parsed when it is first asked for."""
+        found = self._parsed.get(which)
+        if found is None:
+            found = self._parsed[which] = parse_pattern(self.spellings[which])
+        return found
+
+    @cached_property
+    def _parsed(self) -> dict[int, Hop]:
+        return {}
+
+    @cached_property
+    def words(self) -> tuple[frozenset[str], ...]:
+        """The functions and symbols of each spelling, all of which a program must hold for the rule to fit."""
+        return tuple(words_of(text) - self.optional for text in self.spellings)
+
 
     @cached_property
     def replacement(self) -> Hop:
         return parse_pattern(self.after if isinstance(self.after, str) else self.example)
 
-    def apply(self, root: Hop, facts: FactTable, uses: Mapping[Hop, int]) -> Hop | None:
-        """The node that replaces `root`, or None when the rule does not apply."""
-        for pattern in self.patterns:
+    def apply(self, root: Hop, facts: FactTable, uses: Mapping[Hop, int], patterns: tuple[Hop, ...] | None = None) -> Hop | None:
+        """The node that replaces `root`, or None when the rule does not apply. patterns: the spellings to try, None for all."""
+        for pattern in self.patterns if patterns is None else patterns:
             if pattern.op != root.op:
                 continue
             for bound in self.matcher(facts).matches(pattern, root):
@@ -107,6 +126,15 @@ class Rule:
                     if new is not None:
                         return new
         return None
+
+
+_QUOTED: Final = re.compile(r'"[^"]*"')
+_WORD: Final = re.compile(r"[A-Za-z][\w.]*(?=\()|%[*/]?%|[<>=!]=|-(?!\d)|[+*/^<>&|!\[]")
+
+
+def words_of(text: str) -> frozenset[str]:
+    """The functions and symbols in a DML expression."""
+    return frozenset(_WORD.findall(_QUOTED.sub("", text)))
 
 
 def instantiate(pattern: Hop, bound: Mapping[str, Hop]) -> Hop:

@@ -52,7 +52,7 @@ class Products(Holes):
                 yield from self._operands((cell, hole), (factor, rest), bound)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Fusion(Rule):
     """A rule whose result is worth having only where it costs less than what it makes superfluous.
 
@@ -63,6 +63,7 @@ class Fusion(Rule):
     shared: bool = False
 
     matcher: ClassVar[type[Holes]] = Products
+    optional: ClassVar[frozenset[str]] = frozenset({"t"})
     fuses: ClassVar[bool] = True
 
     @cached_property
