@@ -10,6 +10,9 @@ from dmlite.errors import Span
 from dmlite.hop.facts import Fact
 from dmlite.hop.program import Block, CallNode, ForNode, FunctionInstance, IfNode, Node, WhileNode, assigned_in, shown, walk_blocks
 
+MAX_DEPTH = 12  # Python takes 20 loops in each other, and 100 levels of indentation
+Line = tuple[str, tuple[str, Span | None] | None]  # text, and where it comes from
+
 
 @dataclass
 class FunctionCode:
@@ -18,6 +21,14 @@ class FunctionCode:
     source: str = ""
     lines: dict[int, tuple[str, Span | None]] = field(default_factory=dict)
     blocks: dict[str, Block] = field(default_factory=dict)
+
+
+@dataclass
+class _Frame:
+    """A Python function that is being written: the depth of its body, and the local functions that hold deep parts of it."""
+
+    depth: int
+    parts: list[Line] = field(default_factory=list)
 
 
 class FunctionWriter:
@@ -30,20 +41,23 @@ class FunctionWriter:
         self.is_main = is_main
         self.code = FunctionCode()
         self._locals: dict[str, str] = {}
-        self._lines: list[str] = []
+        self._lines: list[Line] = []
+        self._frame = _Frame(1)
+        self._parts = 0
+        self._released: set[str] = set()
 
     def write(self, name: str) -> FunctionCode:
         params = [self._local(p) for p in self.instance.params]
-        body_start = len(self._lines)
         self._body(self.instance.body, 1)
+        self._lines[:0] = self._frame.parts
         self._return()
         preset = sorted({self._locals[n] for n in _may_be_unset(self.instance) if n in self._locals} - set(params))
-        head = [f"def {name}({', '.join(params)}):"]
+        head: list[Line] = [(f"def {name}({', '.join(params)}):", None)]
         if preset:
-            head.append(f"    {' = '.join(preset)} = UNSET")
-        shift = len(head) - body_start
-        self.code.lines = {line + shift: where for line, where in self.code.lines.items()}
-        self.code.source = "\n".join([*head, *self._lines]) + "\n"
+            head.append((f"    {' = '.join(preset)} = UNSET", None))
+        lines = [*head, *self._lines]
+        self.code.lines = {number: where for number, (_, where) in enumerate(lines, 1) if where is not None}
+        self.code.source = "\n".join(text for text, _ in lines) + "\n"
         return self.code
 
     def _local(self, name: str) -> str:
@@ -53,9 +67,7 @@ class FunctionWriter:
         return found
 
     def _add(self, depth: int, text: str, span: Span | None = None, what: str = "") -> None:
-        self._lines.append("    " * depth + text)
-        if span is not None:
-            self.code.lines[len(self._lines)] = (what, span)
+        self._lines.append(("    " * depth + text, None if span is None else (what, span)))
 
     def _return(self) -> None:
         names = self.instance.returns
@@ -87,6 +99,23 @@ class FunctionWriter:
         if len(self._lines) == start:
             self._add(depth, "pass")
 
+    def _inner(self, nodes: list[Node], depth: int) -> None:
+        """The body of a branch or loop; a local function of its own where Python would not take deeper nesting."""
+        if depth - self._frame.depth < MAX_DEPTH:
+            self._body(nodes, depth)
+            return
+        self._parts += 1
+        name = f"part_{self._parts}"
+        lines, released, inside = self._lines, self._released, self._frame.depth
+        self._lines, self._released = [], set()
+        self._body(nodes, inside + 1)
+        head: list[Line] = [("    " * inside + f"def {name}():", None)]
+        if shared := sorted({self._local(n) for n in assigned_in(nodes) | self._released}):
+            head.append(("    " * (inside + 1) + f"nonlocal {', '.join(shared)}", None))
+        self._frame.parts += [*head, *self._lines]
+        self._lines, self._released = lines, released
+        self._add(depth, f"{name}()")
+
     def _block(self, block: Block, depth: int) -> None:
         if not block.roots:
             return
@@ -106,26 +135,27 @@ class FunctionWriter:
         """Let go of matrices that nobody reads any more."""
         dead = [v for v in block.inputs if v not in block.live_after and v not in block.outputs and _may_be_large(block.fact_in(v))]
         if dead:
+            self._released.update(dead)
             self._add(depth, f"{' = '.join(map(self._local, dead))} = None")
 
     def _if(self, node: IfNode, depth: int) -> None:
         self._add(depth, f"if truth({self._local(node.cond)}):", node.span, "if")
-        self._body(node.then, depth + 1)
+        self._inner(node.then, depth + 1)
         if node.orelse:
             self._add(depth, "else:")
-            self._body(node.orelse, depth + 1)
+            self._inner(node.orelse, depth + 1)
 
     def _while(self, node: WhileNode, depth: int) -> None:
         self._add(depth, "while True:")
         self._body(node.test, depth + 1)
         self._add(depth + 1, f"if not truth({self._local(node.cond)}): break", node.span, "while")
-        self._body(node.body, depth + 1)
+        self._inner(node.body, depth + 1)
 
     def _for(self, node: ForNode, depth: int) -> None:
         bounds = ", ".join(self._local(n) for n in (node.start, node.stop, node.step) if n is not None)
         if node.parallel is None:
             self._add(depth, f"for {self._local(node.var)} in loop_range({bounds}):", node.span, "for")
-            self._body(node.body, depth + 1)
+            self._inner(node.body, depth + 1)
             return
         p = node.parallel
         merged = [*p.results, *p.accumulators]
@@ -135,6 +165,8 @@ class FunctionWriter:
         self._add(depth + 1, f"{''.join(self._local(n) + ', ' for n in own)}= box.pop()" if own else "pass")
         if p.restored:
             self._add(depth + 1, f"before = ({''.join(self._local(n) + ', ' for n in p.restored)})")
+        outer, self._frame = self._frame, _Frame(depth + 1)
+        start = len(self._lines)
         self._add(depth + 1, f"for {self._local(node.var)} in part:")
         fresh = sorted({self._local(n) for n in assigned_in(node.body)} - {self._local(n) for n in own} - {self._local(node.var)})
         if fresh:
@@ -142,6 +174,8 @@ class FunctionWriter:
         if p.restored:
             self._add(depth + 2, f"{''.join(self._local(n) + ', ' for n in p.restored)}= before")
         self._body(node.body, depth + 2)
+        self._lines[start:start] = self._frame.parts
+        self._frame = outer
         self._add(depth + 1, f"return ({''.join(self._local(n) + ', ' for n in merged)})")
         workers = self._local(p.workers) if p.workers else "None"
         values = "".join(self._local(n) + ", " for n in own)
