@@ -5,10 +5,11 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dmlite.config import config
 from dmlite.errors import Span
+from dmlite.hop.cost import nonzeros
 from dmlite.hop.facts import Fact
 from dmlite.hop.infer import FactTable
 from dmlite.hop.node import Hop, make, postorder
@@ -17,7 +18,7 @@ from dmlite.hop.program import Block, Root
 from dmlite.hop.verify import verify
 from dmlite.rewrite.fuse.choose import Fusions, replaced
 from dmlite.rewrite.index import index_of
-from dmlite.rewrite.rule import Rule
+from dmlite.rewrite.rule import Rule, folded
 from dmlite.rewrite.thrift import pays
 
 MAX_FIRINGS = 64  # at one node: more means that rules undo each other
@@ -72,7 +73,7 @@ class Rewriter:
         args = tuple(self._done[a] for a in hop.args)
         if args == hop.args:
             return hop
-        new = make(hop.op, args, hop.value, hop.tag)
+        new = folded(hop.op, args) or make(hop.op, args, hop.value, hop.tag)
         self._inherit(hop, new)
         self._replace(hop, new)
         return new
@@ -147,6 +148,9 @@ class Rewriter:
     def _fired(self, rule: Rule, hop: Hop, new: Hop) -> None:
         self.firings.append(Firing(rule.name, hop, new, self.block.spans.get(hop)))
         self._inherit(hop, new)
+        before, after = nonzeros(self.facts[hop]), nonzeros(self.facts[new])
+        if before is not None and after is not None and self.facts[new].nnz_min <= before < after:
+            self.facts.known(new, replace(self.facts[new], nnz_avg=before))  # the same value, whatever its form lets expect
 
     def _same_meaning(self, old: Hop, new: Hop) -> bool:
         """A rewrite must keep kind, shape and value type; where it would not (a misfit at run time), it is not made."""

@@ -175,6 +175,8 @@ def variables(script: ast.Script) -> list[str]:
         for node in walk(stmt.value):
             if isinstance(node, (ast.Name, ast.Index)) and node.name not in set_:
                 found.setdefault(node.name)
+        if isinstance(stmt.target, ast.Index) and stmt.target.name not in set_:
+            found.setdefault(stmt.target.name)  # a store keeps the other cells
         set_.add(stmt.target.name)
     return [n for n in found if n not in ("NaN", "Inf", "pi")]
 

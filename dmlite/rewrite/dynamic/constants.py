@@ -18,6 +18,10 @@ def _constant(hole: str) -> Guard:
     return lambda m: constant_cells(m.fact(hole)) is not None
 
 
+def _nonzero(hole: str) -> Guard:
+    return lambda m: constant_cells(m.fact(hole)) not in (None, 0)
+
+
 def _number(m: Match, hole: str) -> float:
     value = constant_cells(m.fact(hole))
     assert value is not None
@@ -36,8 +40,9 @@ def _with_number(m: Match) -> Hop:
 
 
 def _spread_ok(m: Match) -> bool:
-    """The other operand alone gives the result its shape."""
-    return full("X")(m) and m.bound["X"] is not m.bound["Y"] and not m.fact("X").is_cell
+    """The other operand alone gives the result its shape. A product with zeros is sparse, with the number zero it would not be."""
+    zeros = m.root.op == "mul" and _number(m, "Y") == 0
+    return full("X")(m) and m.bound["X"] is not m.bound["Y"] and not m.fact("X").is_cell and not zeros
 
 
 def _row_total(m: Match) -> Hop | None:
@@ -75,7 +80,7 @@ RULES: Final = (
         _OPERANDS,
         _with_number,
         "a number instead of a matrix of it",
-        where=both(_spread_ok, _constant("Y")),
+        where=both(_constant("Y"), _spread_ok),
         shapes="X=5x4 Y=5x4",
         facts="Y low=2 high=2 finite",
         example="X + 2",
@@ -85,7 +90,7 @@ RULES: Final = (
         tuple(f"Y {op} X" for op in _OPERATORS if op not in "+*==!="),
         _with_number,
         "a number instead of a matrix of it",
-        where=both(_spread_ok, _constant("Y")),
+        where=both(_constant("Y"), _spread_ok),
         shapes="X=5x4 Y=5x4",
         facts="Y low=2 high=2 finite",
         example="2 - X",
@@ -128,7 +133,7 @@ RULES: Final = (
         _product_with_ones,
         "row sums instead of a product",
         "reassociates",
-        where=both(fits("X", "Y"), both(_constant("Y"), _several("Y", "rows"))),
+        where=both(fits("X", "Y"), both(_nonzero("Y"), _several("Y", "rows"))),
         shapes="X=5x4 Y=4x1",
         facts="Y low=1 high=1 finite",
         example="rowSums(X)",
@@ -139,7 +144,7 @@ RULES: Final = (
         _ones_times,
         "column sums instead of a product",
         "reassociates",
-        where=both(fits("X", "Y"), both(_constant("X"), _several("X", "cols"))),
+        where=both(fits("X", "Y"), both(_nonzero("X"), _several("X", "cols"))),
         shapes="X=1x4 Y=4x3",
         facts="X low=1 high=1 finite",
         example="colSums(Y)",

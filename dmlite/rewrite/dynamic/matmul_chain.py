@@ -123,15 +123,23 @@ def _ordered(m: Match) -> Hop | None:
     return new if pays(m, new) else None
 
 
-RULES: Final = (
-    Rule(
-        "product_order",
-        "A %*% B %*% C",
+def _order(form: str, before: str, example: str, shapes: str) -> Rule:
+    """The same rule for each form of the smallest chain; longer ones begin with one of them."""
+    return Rule(
+        f"product_order_{form}",
+        before,
         _ordered,
         "the cheapest order of the products, by sizes and non-zeros",
         "reassociates",
         where=lambda m: m.root_fact.cells is not None,
-        shapes="A=60x5 B=5x70 C=70x2",
-        example="A %*% (B %*% C)",
-    ),
+        shapes=shapes,
+        example=example,
+    )
+
+
+RULES: Final = (
+    _order("from_left", "A %*% B %*% C", "A %*% (B %*% C)", "A=60x5 B=5x70 C=70x2"),
+    _order("from_right", "A %*% (B %*% C)", "A %*% B %*% C", "A=2x70 B=70x5 C=5x60"),
+    _order("turned_left", "t(A %*% B) %*% C", "t(B) %*% (t(A) %*% C)", "A=70x5 B=5x60 C=70x2"),
+    _order("turned_right", "A %*% t(B %*% C)", "A %*% t(C) %*% t(B)", "A=2x70 B=60x5 C=5x70"),
 )

@@ -74,8 +74,6 @@ _ONES_ROW: Final = "A=5x4 V=5x1 C=1x4"
 _ONES_COLUMN: Final = "A=5x4 C=5x1 R=1x4"
 _ONES: Final = "C low=1 high=1 finite"
 RULES: Final = (
-    *_spread("column_times_ones", "V %*% C", "V", _column_times_ones, _ONES_ROW, _ONES),
-    *_spread("ones_times_row", "C %*% R", "R", _ones_times_row, _ONES_COLUMN, _ONES),
     Rule(
         "outer_comparison",
         tuple(f"(V %*% C) {op} (D %*% R)" for op in _COMPARISONS.values()),
@@ -86,6 +84,8 @@ RULES: Final = (
         facts=f"{_ONES}; D low=1 high=1 finite",
         example='outer(V, R, ">")',
     ),
+    *_spread("column_times_ones", "V %*% C", "V", _column_times_ones, _ONES_ROW, _ONES),
+    *_spread("ones_times_row", "C %*% R", "R", _ones_times_row, _ONES_COLUMN, _ONES),
     costed(
         "rank_one_product",
         "X * (V %*% R)",

@@ -162,14 +162,21 @@ _TALL: Final = "X=200x150 Y=150x2"
 _WIDE: Final = "X=2x150 Y=150x200"
 
 
-def _moved(name: str, before: str, after: str, why: str, *guards: Guard, shapes: str, facts: str = "", scale: str = "") -> tuple[Rule, ...]:
+def _moved(name: str, before: str, after: str, why: str, *guards: Guard, shapes: str, scale: str = "") -> tuple[Rule, ...]:
     """A factor that is moved; `scale` must be finite for every value to be kept, else the rule is for level 3."""
-    rule = costed(name, before, after, why, where=both(fits("X", "Y"), *guards), shapes=shapes, facts=facts)
+    rule = costed(name, before, after, why, where=both(fits("X", "Y"), *guards), shapes=shapes)
     return with_finite(replace(rule, values="ignores-nan"), scale, values="reassociates") if scale else (rule,)
 
 
-def _vector(name: str, before: str, after: str, guard: Guard, shapes: str, scale: str, facts: str = "") -> tuple[Rule, ...]:
-    return _moved(name, before, after, _SMALLER, guard, shapes=shapes, facts=facts, scale=scale)
+def _vector(name: str, before: str, after: str, guard: Guard, shapes: str, scale: str) -> tuple[Rule, ...]:
+    return _moved(name, before, after, _SMALLER, guard, shapes=shapes, scale=scale)
+
+
+def _divided(name: str, before: str, after: str, guard: Guard, shapes: str, divisor: str) -> tuple[Rule, Rule]:
+    """The form for a divisor without zeros comes first: what zeros divide is infinite at other places then."""
+    rule = costed(name, before, after, _SMALLER, where=both(fits("X", "Y"), guard), shapes=shapes, facts=f"{divisor} low=0.5")
+    where = both(fits("X", "Y"), guard, _nonzero_cells(divisor))
+    return replace(rule, name=f"{name}_nonzero", where=where), replace(rule, values="ignores-nan")
 
 
 _W: Final = f"{_TALL} W=200x1"
@@ -187,10 +194,8 @@ _SCALED: Final = (
     *_moved("sign_out_of_right", "X %*% (-Y)", "-(X %*% Y)", _LEAST, shapes=_WIDE),
     *_vector("rows_scaled_later", "(X * W) %*% Y", "(X %*% Y) * W", _column_of("W", "rows"), _W, "W"),
     *_vector("cols_scaled_later", "X %*% (Y * R)", "(X %*% Y) * R", _cols_beside, _R, "R"),
-    *_vector(
-        "rows_divided_later", "(X / W) %*% Y", "(X %*% Y) / W", both(_column_of("W", "rows"), _nonzero_cells("W")), _W, "W", "W low=0.5"
-    ),
-    *_vector("cols_divided_later", "X %*% (Y / R)", "(X %*% Y) / R", both(_cols_beside, _nonzero_cells("R")), _R, "R", "R low=0.5"),
+    *_divided("rows_divided_later", "(X / W) %*% Y", "(X %*% Y) / W", _column_of("W", "rows"), _W, "W"),
+    *_divided("cols_divided_later", "X %*% (Y / R)", "(X %*% Y) / R", _cols_beside, _R, "R"),
     *_vector("cols_scaled_across", "(X * R) %*% Y", "X %*% (Y * t(R))", _row_of("R", "cols"), f"{_TALL} R=1x150", "R"),
     *_vector("rows_scaled_across", "X %*% (Y * W)", "(X * t(W)) %*% Y", _rows_of_y, f"{_WIDE} W=150x1", "W"),
 )
