@@ -227,6 +227,8 @@ _RULES: Final[dict[str, Density]] = {
     "max2": _extreme(max),
     "not_": lambda r, x: 1.0 - _of(x),
     "ifelse": _choice,
+    "relu_backward": lambda r, x, y: _of(x) * _of(y) * KEPT,
+    **dict.fromkeys(("wdivmm_div", "wumm_div", "log_nz", "minus_nz"), _part),
     "matmul": _matmul,
     "tmm": _tmm,
     "tsmm_left": _gram(_rows),

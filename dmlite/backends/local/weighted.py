@@ -15,13 +15,14 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from dmlite.backends.local import elementwise, matmul
+from dmlite.backends.local import aggregate, elementwise, matmul
 from dmlite.backends.local.storage import Matrix, dense, is_sparse, with_cells
 from dmlite.errors import DMLRuntimeError
 from dmlite.memory import reserve
 
 _GATHERED: Final = 1 << 18  # numbers in a block of gathered rows of U or V, which stays in cache
-_BLOCK: Final = 1 << 19  # cells in a block of rows
+_BLOCK: Final = 1 << 18  # cells in a block of rows, which stays in cache
+_LEAST_ROWS: Final = 16  # a product with fewer rows would be far slower
 _GATHER_LIMIT: Final = 0.05  # share of stored cells from which on whole rows of D cost less than gathered cells
 _CANCELLED: Final = 1e-5  # a squared loss this small beside its terms has lost too many digits
 
@@ -44,7 +45,7 @@ def _shape(x: Matrix) -> str:
 
 def _spans(rows: int, cols: int) -> Iterator[tuple[int, int]]:
     """Blocks of rows, as first and one past the last."""
-    step = max(1, _BLOCK // max(1, cols))
+    step = max(_LEAST_ROWS, _BLOCK // max(1, cols))
     return ((i, min(rows, i + step)) for i in range(0, rows, step))
 
 
@@ -234,9 +235,11 @@ def _cells(cell: _Cell) -> Callable[..., Matrix]:
         if data is not None:
             return with_cells(w, data)
         reserve(*w.shape, "the result")
-        out = np.empty(w.shape)
-        for part, block in _blocks(cell, w, u, v, rest):
-            out[part] = block
+        out = u @ v.T
+        for i, j in _spans(*w.shape):
+            block = cell.of(_rows(w, i, j), out[i:j], *(_rows(x, i, j) for x in rest))
+            if block.base is not out:
+                out[i:j] = block
         return out
 
     return kernel
@@ -312,7 +315,7 @@ def wsloss(x: Matrix, u: Matrix, v: Matrix) -> float:
         total = everywhere + at_stored
         if total > _CANCELLED * (everywhere + float(x.data @ x.data)):
             return total
-    return sum((_sumsq(_rows(x, i, j) - u[i:j] @ v.T) for i, j in _spans(*x.shape)), 0.0)
+    return sum((_distance(_rows(x, i, j), u[i:j] @ v.T) for i, j in _spans(*x.shape)), 0.0)
 
 
 def wsloss_pre(w: Matrix, u: Matrix, v: Matrix, x: Matrix) -> float:
@@ -322,13 +325,13 @@ def wsloss_pre(w: Matrix, u: Matrix, v: Matrix, x: Matrix) -> float:
     u, v = _factors(w, u, v)
     data = _driven(_MUL, w, u, v, ())
     if data is None:
-        return sum((_sumsq(_rows(x, part.start, part.stop) - block) for part, block in _blocks(_MUL, w, u, v, ())), 0.0)
+        return sum((_distance(_rows(x, part.start, part.stop), block) for part, block in _blocks(_MUL, w, u, v, ())), 0.0)
     stored = type(w)((data, w.indices, w.indptr), shape=w.shape)
     if is_sparse(x):
-        return _sumsq((x - stored).data)
-    return sum((_sumsq(x[i:j] - _rows(stored, i, j)) for i, j in _spans(*w.shape)), 0.0)
+        return aggregate.sumsq(x - stored)
+    return sum((_distance(x[i:j], _rows(stored, i, j)) for i, j in _spans(*w.shape)), 0.0)
 
 
-def _sumsq(x: np.ndarray) -> float:
-    cells = x.ravel(order="K")
-    return float(cells.dot(cells))
+def _distance(x: np.ndarray, d: np.ndarray) -> float:
+    """The sum of (x - d)^2; `d` is overwritten."""
+    return aggregate.sumsq(np.subtract(x, d, out=d))

@@ -58,11 +58,6 @@ def _sum_size(w: Fact, u: Fact, v: Fact, *rest: Fact) -> Size:
     return None, None
 
 
-def _kept(w: Fact, *_: Fact) -> int | None:
-    """The result is zero where the driver is."""
-    return w.nnz
-
-
 def _work(products: int, per_cell: float) -> Callable[..., float | None]:
     """`products` times 2k operations for every non-zero of the driver, and `per_cell` more."""
 
@@ -108,7 +103,7 @@ def _measured(products: int, per_cell: float) -> dict[str, Any]:
 
 
 def _cells(name: str, params: str, doc: str, per_cell: float, **kw: Any) -> Op:
-    more = {"size": _cells_size, "nnz": _kept, "zero": (0,), **_measured(1, per_cell), **kw}
+    more = {"size": _cells_size, "zero": (0,), **_measured(1, per_cell), **kw}
     return Op(name, params, "M", f"weighted.{name}", doc, spelling=f"{name}()", **more)
 
 
@@ -131,7 +126,7 @@ def _sum(name: str, params: str, doc: str, per_cell: float, **kw: Any) -> Op:
 
 _WEIGHTED: Final = (
     *_with_products("wdivmm_mul", _WUV, "W * (U %*% t(V))", 1),
-    *_with_products("wdivmm_div", _EPS, "W / (U %*% t(V) + eps)", 4, nnz=None, zero=()),
+    *_with_products("wdivmm_div", _EPS, "W / (U %*% t(V) + eps)", 4, zero=()),
     *_with_products("wdivmm_minus", _WUV, "(W != 0) * (U %*% t(V) - W)", 1),
     *_with_products("wdivmm_minus_weighted", _FOUR, "W * (U %*% t(V) - X)", 2),
     _cells("wsigmoid", _WUV, "W * sigmoid(U %*% t(V)).", 22),

@@ -8,10 +8,13 @@ from typing import Final
 from dmlite.rewrite.fuse.fusion import Fusion
 from dmlite.rewrite.rule import Match
 
-LEAST: Final = 1 << 15  # cells below which an intermediate stays in cache, and the inlined expression is as fast
+# Cells below which the inlined expression is as fast: where the kernel saves a pass, and where it only saves a buffer.
+LEAST: Final = 1 << 12
+LEAST_BUFFERED: Final = 1 << 15
+_SHAPES: Final = "X=80x60 Y=80x60 Z=80x60"
 
 
-def _alike(*holes: str, least: int = 0) -> Callable[[Match], bool]:
+def _alike(*holes: str, least: int = LEAST) -> Callable[[Match], bool]:
     """The operands have one known shape, so that nothing is broadcast, with so many cells at least."""
 
     def guard(m: Match) -> bool:
@@ -24,11 +27,11 @@ def _alike(*holes: str, least: int = 0) -> Callable[[Match], bool]:
 
 def _sum(name: str, before: str | tuple[str, ...], after: str, *holes: str) -> Fusion:
     why = "one pass over the operands, no matrix of products"
-    return Fusion(name, before, after, why, values="reassociates", where=_alike(*holes))
+    return Fusion(name, before, after, why, values="reassociates", where=_alike(*holes), shapes=_SHAPES)
 
 
 def _big(name: str, before: str, after: str, why: str) -> Fusion:
-    return Fusion(name, before, after, why, where=_alike("X", "Y", least=LEAST), shapes="X=200x180 Y=200x180")
+    return Fusion(name, before, after, why, where=_alike("X", "Y", least=LEAST_BUFFERED), shapes="X=200x180 Y=200x180")
 
 
 _STORED: Final = "one pass, over the non-zeros alone when X is sparse"
@@ -47,5 +50,5 @@ RULES: Final = (
     Fusion("log_nz", "(X != 0) * log(X)", "log_nz(X)", _STORED, shapes="X=60x40"),
     Fusion("log_nz_base", "(X != 0) * log_base(X, b)", "log_nz(X, b)", _STORED, shapes="X=60x40"),
     Fusion("minus_nz", "X - s * (X != 0)", "minus_nz(X, s)", _STORED, shapes="X=60x40"),
-    Fusion("relu_backward", "(X > 0) * Y", "relu_backward(X, Y)", "one pass, no matrix of ones", where=_alike("X", "Y")),
+    Fusion("relu_backward", "(X > 0) * Y", "relu_backward(X, Y)", "one pass, no matrix of ones", where=_alike("X", "Y"), shapes=_SHAPES),
 )

@@ -17,22 +17,25 @@ from dmlite.hop.node import Hop, make, postorder
 from dmlite.rewrite.fuse.fusion import Fusion
 
 REACH: Final = 6  # operators between the root of a pattern and the product in it
+ROUNDS: Final = 3
 _FAR: Final = 1 << 20
-_LARGER: Final = 1.02  # among matches that save about the same, the larger one keeps less in memory
+_LARGER: Final = 1.02  # among matches that save about the same, one that frees more operators keeps less in memory
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A rule that fits at `root`: what it would put there, which operators of the match that does without, and its cost."""
+    """A rule that fits at `root`: what it would put there and its cost, which nodes that needs, and which of the match it does not."""
 
     rule: Fusion
     root: Hop
     new: Hop
+    kept: frozenset[Hop]
     inside: frozenset[Hop]
     seconds: float
 
 
 Attempt = Callable[[Fusion, Hop], Hop | None]
+Taken = Mapping[Hop, Choice]
 
 
 class Fusions:
@@ -44,33 +47,51 @@ class Fusions:
         self.index = index
         self.attempt = attempt
         self.taken: dict[Hop, Choice] = {}
-        self._nodes = list(postorder(roots))
-        self._known = frozenset(self._nodes)
-        self._consumers: defaultdict[Hop, set[Hop]] = defaultdict(set)
-        for hop in self._nodes:
-            for arg in hop.args:
-                self._consumers[arg].add(hop)
-        self._product = _distance_to_products(self._nodes)
+        nodes = list(postorder(roots))
+        self._known = frozenset(nodes)
         self._seconds: dict[Hop, float | None] = {}
-        self._covered: set[Hop] = set()  # the inside of everything taken
+        self._product = _distance_to_products(nodes)
+        self.options = {hop: found for hop in nodes if (found := list(self._options(hop)))}
+        self._consumers: defaultdict[Hop, set[Hop]] = defaultdict(set)
+        self._keepers: defaultdict[Hop, set[Hop]] = defaultdict(set)  # roots at which some option needs a node
+        if self.options:
+            for hop in nodes:
+                for arg in hop.args:
+                    self._consumers[arg].add(hop)
+        self._covered: set[Hop] = set()  # nodes that some option does without
+        for choice in (c for options in self.options.values() for c in options):
+            self._covered |= choice.inside
+            for hop in choice.kept:
+                self._keepers[hop].add(choice.root)
 
     def choose(self) -> dict[Hop, Choice]:
         """The choices that pay, by the node they replace."""
-        waiting: list[Choice] = []
-        for hop in self._nodes:
-            options = [(self._saving([c]), c) for c in self._options(hop)]
-            saved, best = max(options, key=lambda o: o[0] * _LARGER ** len(o[1].inside), default=(0.0, None))
-            if best is not None and saved > 0:
-                self._take([best])
-            else:
-                waiting.extend(choice for _, choice in options)
-        self._take_together(waiting)
+        for _ in range(ROUNDS):
+            before = dict(self.taken)
+            for options in self.options.values():
+                self._take_best([[c] for c in options])
+            for group in self._groups():
+                self._take_best([group])
+            if self.taken == before:
+                break
         return self.taken
 
-    def _take(self, choices: list[Choice]) -> None:
-        for choice in choices:
-            self.taken[choice.root] = choice
-            self._covered |= choice.inside
+    def _take_best(self, groups: list[list[Choice]]) -> None:
+        """Take the group that saves most, if any does."""
+        worth = [(saved * _LARGER**freed, group) for group in groups for saved, freed in [self._saving(group)]]
+        most, best = max(worth, key=lambda w: w[0], default=(0.0, []))
+        if most > 0:
+            self.taken |= {c.root: c for c in best}
+
+    def _groups(self) -> Iterator[list[Choice]]:
+        """Around every operator, the matches that do without it: at each root the cheapest."""
+        around: defaultdict[Hop, dict[Hop, Choice]] = defaultdict(dict)
+        for choice in (c for options in self.options.values() for c in options):
+            for hop in choice.inside:
+                best = around[hop].get(choice.root)
+                if best is None or choice.seconds < best.seconds:
+                    around[hop][choice.root] = choice
+        return (list(group.values()) for group in around.values() if len(group) > 1)
 
     # ------------------------------------------------------------ what fits
     def _options(self, hop: Hop) -> Iterator[Choice]:
@@ -83,9 +104,9 @@ class Fusions:
             made, kept = self._parts(new)
             seconds = self._cost(made)
             if hop not in kept and seconds is not None:
-                yield Choice(rule, hop, new, _inside(hop, kept), seconds)
+                yield Choice(rule, hop, new, kept, _inside(hop, kept), seconds)
 
-    def _parts(self, new: Hop) -> tuple[set[Hop], set[Hop]]:
+    def _parts(self, new: Hop) -> tuple[set[Hop], frozenset[Hop]]:
         """The operators that a result adds, and the nodes of the DAG that it is made from."""
         made: set[Hop] = set()
         kept: set[Hop] = set()
@@ -97,34 +118,41 @@ class Fusions:
             elif hop not in made:
                 made.add(hop)
                 stack.extend(hop.args)
-        return made, kept
+        return made, frozenset(kept)
 
     # ------------------------------------------------------------ what it saves
-    def _saving(self, choices: list[Choice]) -> float:
-        """Seconds that `choices` save together, given those already taken; minus infinity when not known, or when a product stays."""
-        extra = {c.root: c for c in choices}
-        inside = {hop for c in choices for hop in c.inside}
-        after, covered = ChainMap(extra, self.taken), self._covered | inside
-        saved = -sum(c.seconds for c in choices)
-        for hop in inside | set(extra):
-            if self._dead(hop, self.taken, self._covered):
-                continue
-            if hop in extra or self._dead(hop, after, covered):
-                seconds = self.taken[hop].seconds if hop in self.taken else self._cost([hop])
-            elif hop.op == "matmul" and not all(c.rule.shared for c in choices if hop in c.inside):
-                seconds = None
-            else:
-                continue
-            if seconds is None:
-                return float("-inf")
-            saved += seconds
-        return saved
+    def _saving(self, choices: list[Choice]) -> tuple[float, int]:
+        """Seconds that `choices` save together, and how many operators they free, given those already taken.
 
-    def _dead(self, hop: Hop, taken: Mapping[Hop, Choice], covered: set[Hop]) -> bool:
-        """Whether every consumer of a node is replaced by something that does without it, or dead itself."""
-        if hop not in covered or hop in self.roots:
+        Minus infinity when a cost is not known, or when a product stays for somebody else that its rule wants to be without.
+        """
+        extra = {c.root: c for c in choices}
+        if all(self.taken.get(root) is c for root, c in extra.items()):
+            return 0.0, 0
+        after = ChainMap(extra, self.taken)
+        old = [self.taken[root] for root in extra if root in self.taken]
+        saved, freed = 0.0, 0
+        for hop in {hop for c in (*choices, *old) for hop in (c.root, *c.inside)}:
+            was, now = self._dead(hop, self.taken), self._dead(hop, after)
+            if not now and hop.op == "matmul" and any(hop in c.inside and not c.rule.shared for c in choices):
+                return float("-inf"), 0
+            seconds = (0.0 if was else self._current(hop, self.taken), 0.0 if now else self._current(hop, after))
+            if None in seconds:
+                return float("-inf"), 0
+            saved += seconds[0] - seconds[1]  # type: ignore[operator]
+            freed += now - was
+        return saved, freed
+
+    def _current(self, hop: Hop, taken: Taken) -> float | None:
+        return taken[hop].seconds if hop in taken else self._cost([hop])
+
+    def _dead(self, hop: Hop, taken: Taken) -> bool:
+        """Whether nobody needs a node once `taken` are in place."""
+        if hop in self.roots or hop not in self._covered:
             return False
-        return all((c in taken and hop in taken[c].inside) or self._dead(c, taken, covered) for c in self._consumers[hop])
+        users = {c for c in self._consumers[hop] if c not in taken}
+        users |= {root for root in self._keepers[hop] if root in taken and hop in taken[root].kept}
+        return all(self._dead(user, taken) for user in users)
 
     def _cost(self, hops: Iterable[Hop]) -> float | None:
         total = 0.0
@@ -137,22 +165,8 @@ class Fusions:
             total += seconds
         return total
 
-    # ------------------------------------------------------------ what pays only together
-    def _take_together(self, waiting: list[Choice]) -> None:
-        """Matches around the same operator, the cheapest at each root, where they pay as a group."""
-        groups: defaultdict[Hop, dict[Hop, Choice]] = defaultdict(dict)
-        for choice in waiting:
-            for hop in choice.inside:
-                best = groups[hop].get(choice.root)
-                if best is None or choice.seconds < best.seconds:
-                    groups[hop][choice.root] = choice
-        for group in groups.values():
-            members = [c for c in group.values() if c.root not in self.taken]
-            if members and self._saving(members) > 0:
-                self._take(members)
 
-
-def _inside(root: Hop, kept: set[Hop]) -> frozenset[Hop]:
+def _inside(root: Hop, kept: frozenset[Hop]) -> frozenset[Hop]:
     """The operators under `root` before one is reached that is kept."""
     found: set[Hop] = set()
     stack = [root]
@@ -172,7 +186,7 @@ def _distance_to_products(nodes: Iterable[Hop]) -> dict[Hop, int]:
     return found
 
 
-def replaced(roots: Iterable[Hop], taken: dict[Hop, Choice]) -> dict[Hop, Hop]:
+def replaced(roots: Iterable[Hop], taken: Taken) -> dict[Hop, Hop]:
     """What every node that is still needed becomes."""
     done: dict[Hop, Hop] = {}
     stack = list(roots)
