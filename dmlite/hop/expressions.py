@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from dmlite.errors import Span, did_you_mean
 from dmlite.hop import scan
+from dmlite.hop.facts import Fact
 from dmlite.hop.kinds import ABSENT, check_operands, describe, fits, paired
 from dmlite.hop.node import Hop, fresh_tag, literal
 from dmlite.hop.ops import BY_NAME, candidates, spellings
@@ -104,7 +105,7 @@ def _apply(lo: Lowerer, row: Op, args: list[Hop], span: Span, spans: Sequence[Sp
 # ---------------------------------------------------------------- indexing
 def lower_index(lo: Lowerer, target: Hop, index: ast.Index) -> Hop:
     check_indexed(lo, target, index)
-    return lo.builder.make("index", [target, *bounds(lo, index)], index.span)
+    return lo.builder.make("index", [target, *bounds(lo, index, lo.builder.facts[target])], index.span)
 
 
 def check_indexed(lo: Lowerer, target: Hop, index: ast.Index) -> None:
@@ -114,8 +115,8 @@ def check_indexed(lo: Lowerer, target: Hop, index: ast.Index) -> None:
         lo.problems.add(f"'{index.name}' is {describe(fact)} and has no parts", index.span, "only matrices and lists can be indexed")
 
 
-def bounds(lo: Lowerer, index: ast.Index) -> list[Hop]:
-    """Lower and upper row bound, lower and upper column bound; absent ones are the literal None."""
+def bounds(lo: Lowerer, index: ast.Index, of: Fact) -> list[Hop]:
+    """Lower and upper row bound, lower and upper column bound, of a value with these facts; absent ones are the literal None."""
     out: list[Hop] = []
     for part in (index.rows, index.cols):
         for bound in (part.lower, part.upper) if part is not None else (None, None):
@@ -123,6 +124,9 @@ def bounds(lo: Lowerer, index: ast.Index) -> list[Hop]:
             fact = lo.builder.facts[hop]
             if bound is not None and fact.kind in _INDEX_HINTS:
                 lo.problems.add(f"an index must be a scalar, not {describe(fact)}", bound.span, _INDEX_HINTS[fact.kind])
+            elif bound is not None and fact.vtype == "string" and of.is_matrix:
+                message = f"an index of a matrix must be a number, not {describe(fact)}"
+                lo.problems.add(message, bound.span, "only elements of lists have names")
             out.append(hop)
     return out
 

@@ -186,7 +186,7 @@ class Lowerer:
                             self.calls.hoist(call)
             old = self.builder.read(self.scope, target.name)
             check_indexed(self, old, target)
-            value = self.apply("leftindex", [old, value, *bounds(self, target)], target.span)
+            value = self.apply("leftindex", [old, value, *bounds(self, target, self.builder.facts[old])], target.span)
         self.builder.bind(self.scope, target.name, value)
 
     def _results(self, call: ast.Call) -> list[Hop]:

@@ -131,6 +131,8 @@ def _stray(scene: Scene) -> Problem | None:
             return Problem(f"'{token.text}' is not a name", token.span, _dotted_hint(token.text, called))
         case "BAD_NUMBER":
             return Problem(f"'{token.text}' is not a number", token.span, _number_hint(token.text))
+        case "UNKNOWN" if token.text not in CHARACTERS and not token.text.isprintable():
+            return Problem(f"the text has an invisible character, U+{ord(token.text[0]):04X}", token.span, "remove it")
         case "UNKNOWN" if token.text in CHARACTERS:
             return Problem(f"'{token.text}' is not a character of DML", token.span, CHARACTERS[token.text])
         case "UNKNOWN" if token.text[0] == "_":
