@@ -100,6 +100,35 @@ def is_sparse(fact: Fact) -> bool:
     return nnz is not None and nnz <= SPARSE_LIMIT * fact.cells and fact.cells > 0
 
 
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """What the cost of a product takes from a factor or a result, worked out once for the many products it may be in."""
+
+    rows: int
+    cols: int
+    nnz: float
+    bytes: float
+    sparse: bool
+
+    @classmethod
+    def of(cls, fact: Fact) -> Factor:
+        """The factor with this fact, whose shape is known."""
+        size, nnz = bytes_of(fact), nonzeros(fact)
+        assert fact.rows is not None and fact.cols is not None and size is not None
+        return cls(fact.rows, fact.cols, float(fact.rows * fact.cols) if nnz is None else nnz, size, is_sparse(fact))
+
+    def turned(self) -> Factor:
+        return Factor(self.cols, self.rows, self.nnz, self.bytes, self.sparse)
+
+
+def product_seconds(a: Factor, b: Factor, result: Factor, *, gram: bool = False, machine: Machine = DEFAULT) -> float:
+    """Seconds of `A %*% B`, as `estimate` has them; gram: one factor is the other transposed, so half the work is done."""
+    flops = (1 if gram else 2) * min(a.nnz * b.cols, b.nnz * a.rows)
+    traffic = result.bytes + b.bytes + (0 if gram else a.bytes)
+    rate = machine.sparse_rate if a.sparse or b.sparse else machine.product_rate
+    return max(flops / rate, traffic / machine.bandwidth) + machine.call
+
+
 def total(hops: Iterable[Hop], facts: FactTable, machine: Machine = DEFAULT) -> Cost:
     """The cost of all nodes; not known as soon as it is not known for one."""
     costs = [estimate(hop, facts, machine) for hop in hops]

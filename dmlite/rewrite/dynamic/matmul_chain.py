@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from dmlite.hop.cost import cost_by_facts, estimate
-from dmlite.hop.facts import Fact
+from dmlite.hop.cost import Factor, estimate, product_seconds
 from dmlite.hop.node import Hop, make
 from dmlite.rewrite.rule import Match, Rule
 from dmlite.rewrite.worth import pays
@@ -51,13 +50,14 @@ class _Chain:
         self.m = m
         self.own = own
         self.factors = factors
-        self.facts: dict[tuple[int, int], Fact] = {}
+        self.parts: dict[tuple[int, int, bool], Factor] = {}
         self.best: dict[tuple[int, int, bool], _Best] = {}
+        self.elsewhere = {h.args for h, n in m.uses.items() if n and h.op == "matmul" and h not in own}
 
     def solve(self) -> Hop:
         n = len(self.factors)
         for i, factor in enumerate(self.factors):
-            self._known_facts(i, n)
+            self._known_parts(i, n)
             for flipped in (False, True):
                 hop = _transposed(factor) if flipped else factor
                 self.best[i, i, flipped] = _Best(self._price(hop) if hop.op == "t" else 0.0, hop)
@@ -66,16 +66,18 @@ class _Chain:
                 self._part(i, i + length - 1)
         return self.best[0, n - 1, False].hop
 
-    def _known_facts(self, i: int, n: int) -> None:
+    def _known_parts(self, i: int, n: int) -> None:
         """What is expected of the product of every part that begins at i, whatever its order."""
         product = self.factors[i]
         for j in range(i, n):
             product = product if j == i else make("matmul", [product, self.factors[j]])
-            self.facts[i, j] = self.m.facts[product]
+            part = Factor.of(self.m.facts[product])
+            self.parts[i, j, False], self.parts[i, j, True] = part, part.turned()
 
     def _part(self, i: int, j: int) -> None:
         for flipped in (False, True):
-            self.best[i, j, flipped] = min((self._split(i, k, j, flipped) for k in range(i, j)), key=lambda b: b.seconds)
+            seconds, k = min((self._split(i, k, j, flipped), k) for k in range(i, j))
+            self.best[i, j, flipped] = _Best(seconds, make("matmul", self._pair(i, k, j, flipped)))
         for flipped in (False, True):
             other = self.best[i, j, not flipped]
             turned = make("t", [other.hop])
@@ -83,29 +85,27 @@ class _Chain:
             if seconds < self.best[i, j, flipped].seconds:
                 self.best[i, j, flipped] = _Best(seconds, turned)
 
-    def _split(self, i: int, k: int, j: int, flipped: bool) -> _Best:
-        left, right = self.best[i, k, flipped], self.best[k + 1, j, flipped]
-        a, b = self.facts[i, k], self.facts[k + 1, j]
-        result = self.facts[i, j]
+    def _pair(self, i: int, k: int, j: int, flipped: bool) -> list[Hop]:
+        pair = [self.best[i, k, flipped].hop, self.best[k + 1, j, flipped].hop]
+        return pair[::-1] if flipped else pair
+
+    def _split(self, i: int, k: int, j: int, flipped: bool) -> float:
+        """Seconds of part i..j as the product of i..k and k+1..j; nothing where it is computed elsewhere."""
+        left, right = self._pair(i, k, j, flipped)
+        if (left, right) in self.elsewhere:
+            return 0.0
+        a, b = self.parts[i, k, flipped], self.parts[k + 1, j, flipped]
         if flipped:
-            left, right, a, b, result = right, left, _turned(b), _turned(a), _turned(result)
-        hop = make("matmul", [left.hop, right.hop])
-        if self._exists(hop):
-            return _Best(0.0, hop)
-        gram = left.hop is _transposed(right.hop)
-        cost = cost_by_facts("tsmm_left", result, [b]) if gram else cost_by_facts("matmul", result, [a, b])
-        return _Best(left.seconds + right.seconds + (cost.seconds or 0.0), hop)
+            a, b = b, a
+        own = product_seconds(a, b, self.parts[i, j, flipped], gram=left is _transposed(right))
+        return self.best[i, k, flipped].seconds + self.best[k + 1, j, flipped].seconds + own
 
     def _price(self, hop: Hop) -> float:
         return 0.0 if self._exists(hop) else estimate(hop, self.m.facts).seconds or 0.0
 
     def _exists(self, hop: Hop) -> bool:
-        """Whether somebody outside of this chain computes it."""
+        """Whether somebody outside of this chain computes it anyway."""
         return self.m.uses.get(hop, 0) > 0 and hop not in self.own
-
-
-def _turned(fact: Fact) -> Fact:
-    return Fact("matrix", "double", fact.cols, fact.rows, fact.nnz, nnz_avg=fact.nnz_avg)
 
 
 def _fits(m: Match, factors: list[Hop]) -> bool:
