@@ -28,7 +28,30 @@ def sources(text: str, **inputs: object) -> str:
 
 
 # ---------------------------------------------------------------- literals and names
-@pytest.mark.parametrize("value", [0, 7, -3, 2**62, 0.0, 1.5, -2.5, 1e308, 5e-324, 0.1, True, False, "", "a", "'\"\\\n\t\0", "é\u2028\ud800", (1, "b"), (1,), ((1.5, -2), ())])
+@pytest.mark.parametrize(
+    "value",
+    [
+        0,
+        7,
+        -3,
+        2**62,
+        0.0,
+        1.5,
+        -2.5,
+        1e308,
+        5e-324,
+        0.1,
+        True,
+        False,
+        "",
+        "a",
+        "'\"\\\n\t\0",
+        "é\u2028\ud800",
+        (1, "b"),
+        (1,),
+        ((1.5, -2), ()),
+    ],
+)
 def test_literals_come_back_as_they_are(value: object) -> None:
     read = ast.literal_eval(literal_code(value))
     assert repr(read) == repr(value)
@@ -76,7 +99,14 @@ def test_strings_of_a_script_are_only_data(text: str) -> None:
     assert printed == text + "\n"
 
 
-@pytest.mark.parametrize("name", [k for k in (*keyword.kwlist, *keyword.softkwlist) if k.isidentifier() and k[0] != "_" and k not in ("if", "else", "for", "in", "while", "return", "as")])
+@pytest.mark.parametrize(
+    "name",
+    [
+        k
+        for k in (*keyword.kwlist, *keyword.softkwlist)
+        if k.isidentifier() and k[0] != "_" and k not in ("if", "else", "for", "in", "while", "return", "as")
+    ],
+)
 def test_words_of_python_are_names_like_any_other(name: str) -> None:
     text = f"f = function(double {name}) return (double y) {{ y = {name} + 1; while (FALSE) {{}} }}\n{name} = 2\nfor (i in 1:n) {{ {name} = {name} * 2 }}\nz = f({name})"
     try:
@@ -86,7 +116,31 @@ def test_words_of_python_are_names_like_any_other(name: str) -> None:
     assert values["z"] == 9.0
 
 
-@pytest.mark.parametrize("name", ["np_add", "refcount", "param_refs", "x0_x", "v0", "u0_x", "main", "b0", "plans", "truth", "loop_range", "UNSET", "nan", "inf", "print", "eval", "exec", "self", "key", "out"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "np_add",
+        "refcount",
+        "param_refs",
+        "x0_x",
+        "v0",
+        "u0_x",
+        "main",
+        "b0",
+        "plans",
+        "truth",
+        "loop_range",
+        "UNSET",
+        "nan",
+        "inf",
+        "print",
+        "eval",
+        "exec",
+        "self",
+        "key",
+        "out",
+    ],
+)
 def test_names_of_the_generated_code_are_free(name: str) -> None:
     text = f"{name} = matrix(k, 3, 3)\nfor (i in 1:2) {{ {name} = {name} + 1; {name}[1, 1] = i }}\nif (k > 1) {{ x = sum({name}) }} else {{ x = 0 }}"
     _, values, _ = executed(text, k=2)
@@ -132,7 +186,14 @@ def test_source_of_products_and_aggregates() -> None:
 
 def test_source_of_scalar_arithmetic() -> None:
     text = "a = k + 0.5; b = a\nif (k > 0) { x = a * b - 2; y = x > a & a != b }"
-    assert body(text, k=2.0) == ["v0 = x0_a * x1_b", "v1 = v0 - 2", "v2 = v1 > x0_a", "v3 = x0_a != x1_b", "v4 = v2 and v3", "return v1, v4"]
+    assert body(text, k=2.0) == [
+        "v0 = x0_a * x1_b",
+        "v1 = v0 - 2",
+        "v2 = v1 > x0_a",
+        "v3 = x0_a != x1_b",
+        "v4 = v2 and v3",
+        "return v1, v4",
+    ]
 
 
 def test_ints_that_may_overflow_go_through_a_kernel() -> None:
@@ -141,7 +202,11 @@ def test_ints_that_may_overflow_go_through_a_kernel() -> None:
 
 def test_source_of_a_slice_checks_its_bounds() -> None:
     lines = body("A = matrix(k, 5, 6)\nfor (i in 1:2) { x = A[2:3, i] }", k=2.0)
-    assert lines == ["if x1_i < 1 or x1_i > 6: system__out_of_range(x1_i, x1_i, x0_A.shape, 1)", "v0 = x0_A[1:3, x1_i - 1:x1_i]", "return v0"]
+    assert lines == [
+        "if x1_i < 1 or x1_i > 6: system__out_of_range(x1_i, x1_i, x0_A.shape, 1)",
+        "v0 = x0_A[1:3, x1_i - 1:x1_i]",
+        "return v0",
+    ]
 
 
 def test_source_of_a_store_asks_who_else_refers_to_the_array() -> None:

@@ -19,7 +19,9 @@ FACTS = {"A": matrix(N, N), "B": matrix(N, N), "L": Fact("list"), "i": scalar("i
 NONE = literal(None)
 
 
-def plan(*roots: Hop | tuple[str, Hop], after: Iterable[str] = ("A", "B"), recycled: Iterable[str] = (), sparse: Iterable[str] = ("S",)) -> BlockPlan:
+def plan(
+    *roots: Hop | tuple[str, Hop], after: Iterable[str] = ("A", "B"), recycled: Iterable[str] = (), sparse: Iterable[str] = ("S",)
+) -> BlockPlan:
     """The plan of a block that binds the named roots; bare roots are effects. `after`: variables still read after it."""
     made = [Root(*r) if isinstance(r, tuple) else Root(None, r) for r in roots]
     dense = {n: n not in sparse and f.is_matrix for n, f in FACTS.items()}
@@ -57,7 +59,12 @@ def test_roots_keep_the_order_of_the_statements() -> None:
 
 def test_dense_follows_from_dense_operands() -> None:
     s = live_in("S")
-    found = plan(("x", make("add", (A, B))), ("y", make("mul", (s, A))), ("z", make("diag", (make("rowSums", (A,)),))), ("f", make("fill", (literal(0), literal(2), literal(3), literal(True)))))
+    found = plan(
+        ("x", make("add", (A, B))),
+        ("y", make("mul", (s, A))),
+        ("z", make("diag", (make("rowSums", (A,)),))),
+        ("f", make("fill", (literal(0), literal(2), literal(3), literal(True)))),
+    )
     assert [found.dense[h] for _, h in found.outputs] == [True, False, False, True]
 
 
@@ -106,7 +113,11 @@ def test_an_output_keeps_its_buffer() -> None:
 def test_a_value_seen_through_a_view_keeps_its_buffer() -> None:
     e = make("exp", (A,))
     out = make("mul", (e, B))
-    for view in (make("t", (e,)), make("index", (e, literal(1), literal(2), NONE, NONE)), make("reshape", (e, literal(1), literal(N * N), literal(True)))):
+    for view in (
+        make("t", (e,)),
+        make("index", (e, literal(1), literal(2), NONE, NONE)),
+        make("reshape", (e, literal(1), literal(N * N), literal(True))),
+    ):
         assert step(plan(("v", view), ("x", out)), out).reuse is None
         assert step(plan(("x", out), ("v", view)), out).reuse is None
 
