@@ -20,8 +20,9 @@ from typing import Any, Final
 
 from dmlite.config import config
 from dmlite.hop.cost import cost_of, estimate
+from dmlite.hop.facts import Fact
 from dmlite.hop.infer import FactTable
-from dmlite.hop.node import LITERAL, Hop, make, postorder
+from dmlite.hop.node import LITERAL, Hop, literal, make, postorder
 from dmlite.hop.ops import BY_NAME
 from dmlite.hop.program import Block, Root
 from dmlite.hop.verify import verify
@@ -40,7 +41,7 @@ _WORTH: Final = 0.999  # a plan must cost this much less to be preferred
 
 def saturate(block: Block, facts: FactTable, rules: Sequence[Rule]) -> tuple[list[Root], list[Firing]]:
     """The roots of `block` in the cheapest form that was found, and what was done; as `rewrite` where egglog is not installed."""
-    roots, firings = rewrite(block, facts, rules)
+    roots, firings = rewrite(block, facts, rules, thrifty=True)
     bindings = _egglog()
     if bindings is None:
         return roots, firings
@@ -54,7 +55,7 @@ def saturate(block: Block, facts: FactTable, rules: Sequence[Rule]) -> tuple[lis
         return roots, firings
     if not found:
         return roots, firings
-    settled, more = rewrite(replace(block, roots=explored), facts, rules)
+    settled, more = rewrite(replace(block, roots=explored), facts, rules, thrifty=True)
     best, least = (roots, firings), _seconds(roots, facts)
     for plan in ((settled, found + more), (explored, found)):
         cost = _seconds(plan[0], facts)
@@ -196,7 +197,13 @@ def _cheapest(graph: EGraph, end: float) -> dict[Hop, Hop]:
     if not cost < extractor.total(start, classes) * _WORTH:
         return {}
     built: dict[Any, Hop] = {}
-    return {root: _built(cls, choice, built) for root, cls in zip(graph.roots, classes, strict=True)}
+    found = {root: _built(cls, choice, built) for root, cls in zip(graph.roots, classes, strict=True)}
+    return {root: _typed(new, graph.facts[root]) for root, new in found.items()}
+
+
+def _typed(hop: Hop, fact: Fact) -> Hop:
+    """A number that terms know by its value, as the double that the value was."""
+    return literal(float(hop.value)) if hop.is_literal and fact.vtype == "double" else hop
 
 
 def _priced(nodes: Sequence[Node], facts: FactTable) -> dict[Node, float]:

@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import pairwise
 from typing import Final
 
@@ -206,7 +206,7 @@ def equalities(rules: tuple[Rule, ...], disabled: frozenset[str]) -> tuple[Equal
     return tuple(e for e in found if e.name not in disabled)
 
 
-@lru_cache(maxsize=None)
+@cache
 def operators(pattern: Hop) -> frozenset[tuple[str, int]]:
     """Every operator of a pattern with the number of its operands."""
     return frozenset((h.op, len(h.args)) for h in postorder([pattern]) if h.op not in (HOLE, LITERAL))
