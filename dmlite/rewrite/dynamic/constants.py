@@ -52,21 +52,23 @@ def _row_total(m: Match) -> Hop | None:
     return filled_with(value * (factor or 0), m.root_fact.rows, m.root_fact.cols)
 
 
-def _product_with_ones(m: Match) -> Hop:
+def _product_with_ones(m: Match) -> Hop | None:
     """Every column of the result is the sums of the rows of X."""
     value, cols = _number(m, "Y"), m.fact("Y").cols
     sums = apply("rowSums", m.bound["X"])
     if cols == 1:
         return sums if value == 1 else apply("mul", sums, number(value))
-    return apply("matmul", sums, filled_with(value, 1, cols))
+    ones = filled_with(value, 1, cols)
+    return None if ones is None else apply("matmul", sums, ones)
 
 
-def _ones_times(m: Match) -> Hop:
+def _ones_times(m: Match) -> Hop | None:
     value, rows = _number(m, "X"), m.fact("X").rows
     sums = apply("colSums", m.bound["Y"])
     if rows == 1:
         return sums if value == 1 else apply("mul", sums, number(value))
-    return apply("matmul", filled_with(value, rows, 1), sums)
+    ones = filled_with(value, rows, 1)
+    return None if ones is None else apply("matmul", ones, sums)
 
 
 def _several(hole: str, axis: str) -> Guard:
