@@ -256,6 +256,27 @@ _SIZES: Final = (
 )
 
 
+_CHOSEN: Final = (
+    Rule(
+        "always_chosen",
+        ("ifelse(TRUE, A, any1)", "ifelse(FALSE, any1, A)", "ifelse(1, A, any1)", "ifelse(0, any1, A)"),
+        "A",
+        "the condition is known",
+        where=full("A"),
+        shapes="A=5x4 any1=1",
+    ),
+    Rule(
+        "chosen_everywhere",
+        "ifelse(C, A, any1)",
+        "A",
+        "the condition holds in every cell",
+        where=lambda m: full("A")(m) and m.fact("C").nnz_min == m.fact("C").cells,
+        shapes="C=5x4 A=5x4 any1=1",
+        facts="C nnz_min=20 low=1",
+    ),
+)
+
+
 def _dims(m: Match) -> tuple[int, int]:
     rows, cols = m.fact("X").rows, m.fact("X").cols
     assert rows is not None and cols is not None
@@ -267,4 +288,4 @@ def _fits_twice(m: Match) -> bool:
     return a is not None and b is not None and a * b == m.fact("X").cells
 
 
-RULES: Final = (*_VECTORS, *_CELLS, *_SIZES)
+RULES: Final = (*_VECTORS, *_CELLS, *_SIZES, *_CHOSEN)

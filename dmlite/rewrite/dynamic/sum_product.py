@@ -67,6 +67,27 @@ def _factored(name: str, sign: str) -> tuple[Rule, ...]:
     )
 
 
+def _own_factor(name: str, before: str, after: str) -> tuple[Rule, ...]:
+    """A matrix beside its own product with another: one operand to read less, and with a vector one pass less."""
+    rule = costed(
+        f"own_factor_{name}",
+        before,
+        after,
+        "the matrix is read once",
+        values="ignores-nan",
+        where=lambda m: m.root_fact.cells is not None and (m.fact("X").rows, m.fact("X").cols) == (m.root_fact.rows, m.root_fact.cols),
+        shapes="X=500x40 Y=500x40",
+    )
+    return with_finite(rule, "X", values="reassociates")
+
+
+_OWN_FACTOR: Final = (
+    *_own_factor("taken_away", "X - X * Y", "X * one_minus(Y)"),
+    *_own_factor("added", "X + X * Y", "X * (Y + 1)"),
+    *_own_factor("left_over", "X * Y - X", "X * (Y - 1)"),
+)
+
+
 # ---------------------------------------------------------------- low rank beside sparse
 def _low_rank(name: str, sign: str) -> tuple[Rule, ...]:
     """A product of thin factors beside a sparse matrix is never built when the sum is only multiplied further."""
@@ -160,11 +181,23 @@ _LEAST: Final = "the scalar meets the smallest of factors and result"
 _SMALLER: Final = "the vector scales the smaller matrix"
 _TALL: Final = "X=200x150 Y=150x2"
 _WIDE: Final = "X=2x150 Y=150x200"
+_TURNED_TALL: Final = "X=150x200 Y=150x2"
+_TURNED_WIDE: Final = "X=2x150 Y=200x150"
 
 
-def _moved(name: str, before: str, after: str, why: str, *guards: Guard, shapes: str, scale: str = "") -> tuple[Rule, ...]:
-    """A factor that is moved; `scale` must be finite for every value to be kept, else the rule is for level 3."""
-    rule = costed(name, before, after, why, where=both(fits("X", "Y"), *guards), shapes=shapes)
+def _moved(
+    name: str, before: str, after: str, why: str, *guards: Guard, shapes: str, scale: str = "", left: str = "cols", right: str = "rows"
+) -> tuple[Rule, ...]:
+    """A factor that is moved; `scale` must be finite for every value to be kept, else the rule is for level 3.
+
+    left, right: the sides of X and Y that are summed over, the others where one is transposed.
+    """
+
+    def fit(m: Match) -> bool:
+        inner = getattr(m.fact("X"), left)
+        return inner is not None and inner == getattr(m.fact("Y"), right)
+
+    rule = costed(name, before, after, why, where=both(fit, *guards), shapes=shapes)
     return with_finite(replace(rule, values="ignores-nan"), scale, values="reassociates") if scale else (rule,)
 
 
@@ -190,6 +223,13 @@ _SCALED: Final = (
     *_moved("scalar_into_right", "(X %*% Y) * a", "X %*% (Y * a)", _LEAST, shapes="X=500x2 Y=2x200", scale="a"),
     *_moved("divisor_out_of_left", "(X / a) %*% Y", "(X %*% Y) / a", _LEAST, nonzero("a"), shapes=f"{_TALL} a=3"),
     *_moved("divisor_out_of_right", "X %*% (Y / a)", "(X %*% Y) / a", _LEAST, nonzero("a"), shapes=f"{_WIDE} a=3"),
+    *_moved("scalar_out_of_turned_left", "t(X * a) %*% Y", "(t(X) %*% Y) * a", _LEAST, shapes=_TURNED_TALL, scale="a", left="rows"),
+    *_moved("scalar_out_of_turned_right", "X %*% t(Y * a)", "(X %*% t(Y)) * a", _LEAST, shapes=_TURNED_WIDE, scale="a", right="cols"),
+    *_moved(
+        "divisor_out_of_turned_left", "t(X / a) %*% Y", "(t(X) %*% Y) / a", _LEAST, nonzero("a"), shapes=f"{_TURNED_TALL} a=3", left="rows"
+    ),
+    *_moved("sign_out_of_turned_left", "t(-X) %*% Y", "-(t(X) %*% Y)", _LEAST, shapes=_TURNED_TALL, left="rows"),
+    *_moved("sign_out_of_turned_right", "X %*% t(-Y)", "-(X %*% t(Y))", _LEAST, shapes=_TURNED_WIDE, right="cols"),
     *_moved("sign_out_of_left", "(-X) %*% Y", "-(X %*% Y)", _LEAST, shapes=_TALL),
     *_moved("sign_out_of_right", "X %*% (-Y)", "-(X %*% Y)", _LEAST, shapes=_WIDE),
     *_vector("rows_scaled_later", "(X * W) %*% Y", "(X %*% Y) * W", _column_of("W", "rows"), _W, "W"),
@@ -236,6 +276,7 @@ _BOUND: Final = (
 
 RULES: Final = (
     *(rule for name, sign in _SIGNS.items() for rule in (*_factored(name, sign), *_low_rank(name, sign))),
+    *_OWN_FACTOR,
     *_SHIFTED,
     *_SCALED,
     *_BOUND,
