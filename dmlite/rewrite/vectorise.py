@@ -80,6 +80,7 @@ class _Rows:
         self.index = live_in(self.loop.var)
         self.facts_in = dict(self.body.facts_in) | self.loop.bounds
         self.facts = FactTable(self.facts_in)
+        self.spans = dict(self.body.spans)
         self.inside = FactTable(self.body.facts_in | {self.loop.var: scalar("int")})
 
     def block(self) -> Block:
@@ -98,11 +99,10 @@ class _Rows:
             raise _NotVectorisable
         new = make("leftindex", [target, rows, self.low, self.high, *columns])
         _ = self.facts[new]
-        spans = dict(self.body.spans)
-        if store in spans:
-            spans[new] = spans[store]
+        if store in self.spans:
+            self.spans[new] = self.spans[store]
         roots = [Root(self.store.name, new), Root(self.loop.var, live_in(self.loop.stop))]
-        return Block(roots, self.facts_in, spans, self.body.varying)
+        return Block(roots, self.facts_in, self.spans, self.body.varying)
 
     def _is_fixed(self, hop: Hop) -> bool:
         """Whether a value is the same in every iteration."""
@@ -114,6 +114,12 @@ class _Rows:
 
     def _rows(self, hop: Hop) -> Hop:
         """The values of `hop` in all iterations, one a row; what is fixed stays as it is."""
+        new = self._by_rows(hop)
+        if hop in self.spans:
+            self.spans.setdefault(new, self.spans[hop])
+        return new
+
+    def _by_rows(self, hop: Hop) -> Hop:
         if self._is_fixed(hop):
             return hop
         if hop is self.index:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from dmlite.hop.facts import Fact
-from dmlite.hop.ops.row import Op, Size, column, row, same
+from dmlite.hop.ops.row import Op, ShapeError, Size, column, row, same
 
 
 def _nnz(x: Fact, *_: Fact) -> int | None:
@@ -18,7 +18,10 @@ def _transposed(x: Fact) -> Size:
     return x.cols, x.rows
 
 
-def _order_size(x: Fact, _by: Fact, _decreasing: Fact, index: Fact) -> Size:
+def _order_size(x: Fact, by: Fact, _decreasing: Fact, index: Fact) -> Size:
+    key = by.const_int()
+    if key is not None and (key < 1 or (x.cols is not None and key > x.cols)):
+        raise ShapeError(f"order of a {x.shape_text()} matrix by column {key}", "columns are 1 to ncol(X)")
     return x.rows, x.cols if index.value is False else 1 if index.value is True else None
 
 
