@@ -14,7 +14,7 @@ from typing import Final
 from dmlite.hop.cost import estimate
 from dmlite.hop.infer import FactTable
 from dmlite.hop.node import Hop, make, postorder
-from dmlite.rewrite.fuse.fusion import Fusion
+from dmlite.rewrite.fuse.fusion import Fusion, factors
 
 REACH: Final = 6  # operators between the root of a pattern and the product in it
 ROUNDS: Final = 3
@@ -34,12 +34,12 @@ class Choice:
     seconds: float
 
 
-Attempt = Callable[[Fusion, Hop], Hop | None]
+Attempt = Callable[[Fusion, Hop, tuple[Hop, ...]], Hop | None]
 Taken = Mapping[Hop, Choice]
 
 
 class Fusions:
-    """The choice for one DAG. `attempt(rule, hop)` gives what a rule makes of a node, or None; `index` the rules by their root."""
+    """The choice for one DAG. `index`: the rules by their root; `attempt`: what a rule makes of a node by some patterns, or None."""
 
     def __init__(self, roots: Iterable[Hop], facts: FactTable, index: Mapping[str, list[Fusion]], attempt: Attempt):
         self.roots = frozenset(roots)
@@ -95,10 +95,11 @@ class Fusions:
 
     # ------------------------------------------------------------ what fits
     def _options(self, hop: Hop) -> Iterator[Choice]:
+        below = {f.op for arg in hop.args for f in (arg, *factors(arg))}
+        near = self._product[hop] <= REACH
         for rule in self.index.get(hop.op, ()):
-            if rule.needs_product and self._product[hop] > REACH:
-                continue
-            new = self.attempt(rule, hop)
+            patterns = rule.fitting(hop, below) if near or not rule.needs_product else ()
+            new = self.attempt(rule, hop, patterns) if patterns else None
             if new is None:
                 continue
             made, kept = self._parts(new)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, reduce
-from typing import ClassVar
+from typing import ClassVar, Final
 
-from dmlite.hop.node import HOLE, Hop, make, postorder
+from dmlite.hop.node import HOLE, Hop, make
 from dmlite.rewrite.pattern import Holes
 from dmlite.rewrite.rule import Rule
+
+LONGEST_CHAIN: Final = 8  # factors of a product of cells that are looked at
 
 
 def transposed(hop: Hop) -> Hop:
@@ -18,8 +20,15 @@ def transposed(hop: Hop) -> Hop:
 
 
 def factors(hop: Hop) -> list[Hop]:
-    """The operands of a chain of cellwise products, from left to right."""
-    return [f for arg in hop.args for f in factors(arg)] if hop.op == "mul" else [hop]
+    """The operands of a chain of cellwise products, from left to right; a very long chain is taken apart only so far."""
+    found, stack = [], [hop]
+    while stack:
+        factor = stack.pop()
+        if factor.op == "mul" and len(found) + len(stack) < LONGEST_CHAIN:
+            stack.extend(reversed(factor.args))
+        else:
+            found.append(factor)
+    return found
 
 
 class Products(Holes):
@@ -52,6 +61,9 @@ class Products(Holes):
                 yield from self._operands((cell, hole), (factor, rest), bound)
 
 
+_FLEXIBLE: Final = frozenset({HOLE, "t", "matmul"})  # operators of patterns that others may stand for
+
+
 @dataclass(frozen=True, eq=False)
 class Fusion(Rule):
     """A rule whose result is worth having only where it costs less than what it makes superfluous.
@@ -69,4 +81,13 @@ class Fusion(Rule):
     @cached_property
     def needs_product(self) -> bool:
         """Whether every spelling holds a matrix product, so that only its neighbourhood need be searched."""
-        return all(any(hop.op == "matmul" for hop in postorder([p])) for p in self.patterns)
+        return all("%*%" in text for text in self.spellings)
+
+    @cached_property
+    def _heads(self) -> tuple[tuple[Hop, frozenset[str]], ...]:
+        """The patterns, each with the operators that must be found right below its root."""
+        return tuple((p, frozenset(a.op for a in p.args if a.op not in _FLEXIBLE)) for p in self.patterns)
+
+    def fitting(self, root: Hop, below: set[str]) -> tuple[Hop, ...]:
+        """The patterns that the operators `below` a node do not rule out."""
+        return tuple(p for p, needed in self._heads if p.op == root.op and needed <= below)
