@@ -42,7 +42,12 @@ class Holes:
         elif pattern.op == LITERAL:
             if node.op == LITERAL and _equal(pattern.value, node.value):
                 yield dict(bound)
-        elif pattern.op == node.op and pattern.value == node.value and len(pattern.args) == len(node.args) and (not node.tag or node.op == "rand"):
+        elif (
+            pattern.op == node.op
+            and pattern.value == node.value
+            and len(pattern.args) == len(node.args)
+            and (not node.tag or node.op == "rand")
+        ):
             yield from self._operands(pattern.args, node.args, bound)
             if len(pattern.args) == 2 and BY_NAME[node.op].commutative and node.args[0] is not node.args[1]:
                 yield from self._operands(pattern.args, node.args[::-1], bound)

@@ -109,7 +109,6 @@ class Rule:
         """The functions and symbols of each spelling, all of which a program must hold for the rule to fit."""
         return tuple(words_of(text) - self.optional for text in self.spellings)
 
-
     @cached_property
     def replacement(self) -> Hop:
         return parse_pattern(self.after if isinstance(self.after, str) else self.example)
@@ -155,9 +154,16 @@ _FOLDED: Final[dict[str, Callable[..., float]]] = {
     "neg": operator.neg,
     "abs": math.fabs,
     "square": lambda x: float(x * x),
-    "min2": min,
-    "max2": max,
+    "min2": lambda x, y: _extreme(min, x, y),
+    "max2": lambda x, y: _extreme(max, x, y),
 }
+
+
+def _extreme(choose: Callable[[float, float], float], x: float, y: float) -> float:
+    """The smaller or larger number: an int only of two ints, and NaN beside NaN."""
+    if x != x or y != y:
+        return math.nan
+    return choose(x, y) if x.__class__ is y.__class__ else float(choose(x, y))
 
 
 def folded(op: str, args: Sequence[Hop]) -> Hop | None:

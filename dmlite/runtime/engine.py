@@ -23,7 +23,6 @@ from dmlite.hop.program import Block, FunctionInstance, Program
 from dmlite.plan.physical import Planner
 from dmlite.rewrite.driver import Firing, rewrite
 from dmlite.rewrite.phases import rules_for
-from dmlite.rewrite.saturate import saturate
 from dmlite.runtime import system
 from dmlite.runtime.errors import Traces
 from dmlite.runtime.ownership import LOCAL_REFS, PARAM_REFS, refcount
@@ -172,8 +171,7 @@ class Engine:
         """Rewrite, plan, generate and load one block for the given facts; `sketches` of its sparse inputs, where they are at hand."""
         with settings(**vars(self.config)):
             rules = rules_for(self.config.opt_level, sizes_known=True)
-            optimise = saturate if self.config.opt_level >= 4 else rewrite
-            roots, firings = optimise(block, FactTable(facts_in, lenient=True, sketches=sketches), rules)
+            roots, firings = rewrite(block, FactTable(facts_in, lenient=True, sketches=sketches), rules, thrifty=True)
         planner = Planner(roots, FactTable(facts_in, lenient=True), dense, block.live_after, block.spans)
         plan = planner.plan(block.inputs, block.recycled)
         code = Emitter(plan, name, stats=self.stats is not None).emit()

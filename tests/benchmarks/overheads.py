@@ -1,6 +1,6 @@
 """What dmlite adds to the arithmetic: time per operator on 30x30 matrices, a whole `print(1)` process, compiling 1,000 lines.
 
-    python tests/benchmarks/overheads.py [--rounds 7]
+python tests/benchmarks/overheads.py [--rounds 7]
 """
 
 from __future__ import annotations

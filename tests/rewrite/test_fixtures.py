@@ -32,6 +32,8 @@ def test_both_halves_give_the_same_numbers(pair: Pair, kind: str):
     if pair.stays:
         pytest.skip("nothing changes")
     before, after = lowered(pair, pair.before), lowered(pair, pair.after)
+    if any(h.op == "rand" and h.args[5].value == -1 for h in before.hops):
+        pytest.skip("draws without a seed differ")
     values = inputs(pair, sorted({*before.inputs, *after.inputs}), kind)
     wanted = {r.name: r.hop for r in after.roots}
     with np.errstate(all="ignore"):

@@ -31,7 +31,10 @@ MOVES = {
     "what varies stays": ("A = X; for (i in 1:5) { A = A * 2; s = sum(A) }", []),
     "own assignment": ("for (i in 1:5) { s = sum(X) }", ["sum"]),
     "draws stay": ("s = 0\nfor (i in 1:3) { s = s + sum(rand(rows=3, cols=3)) }", []),
-    "may fail, may not run": ("B = matrix(0, 4, 4); s = 0; i = as.scalar(X[1,1]) * 0\nwhile (i > 1) { s = s + sum(solve(B, t(X)) * i); i = i - 1 }", []),
+    "may fail, may not run": (
+        "B = matrix(0, 4, 4); s = 0; i = as.scalar(X[1,1]) * 0\nwhile (i > 1) { s = s + sum(solve(B, t(X)) * i); i = i - 1 }",
+        [],
+    ),
     "parfor stays": ("R = matrix(0, 5, 1)\nparfor (i in 1:5) { R[i, 1] = sum(X) * i }", []),
 }
 

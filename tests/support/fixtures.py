@@ -4,16 +4,17 @@ A pair is a block of lines:
 
     # name: what it shows
     # sizes: X[100,10] nnz=30, v[10,1], s=scalar, n=int, k=3, Y[?,?]
-    # facts: X low=0 integer finite symmetric
+    # facts: X low=0 integer finite symmetric; Y nnz=0
+    # values: X low=0
     # level: 3
     before
     ---
     after
 
-Only the name is required. Upper-case names are matrices (5x4 unless `sizes` says otherwise; `?` is not known when rules
+Only the name is required; `facts` is what rules know, `values` what the numbers are drawn like though no rule knows it. Upper-case names are matrices (5x4 unless `sizes` says otherwise; `?` is not known when rules
 run), lower-case names scalars (double unless it says int, or a constant). Each half is an expression, or statements
 whose variables are all needed afterwards. Operators that scripts cannot type are written by their name in the operator
-table. Equal halves mean that nothing may happen.
+table, and an argument that is left out is `none`. Equal halves mean that nothing may happen.
 """
 
 from __future__ import annotations
@@ -31,10 +32,11 @@ from dmlite.backends.local.storage import is_matrix
 from dmlite.errors import DMLSyntaxError, Problems
 from dmlite.flow import fold
 from dmlite.hop.builder import Variable
-from dmlite.hop.facts import Fact, constant, matrix, scalar
+from dmlite.hop.expressions import CONSTANTS
+from dmlite.hop.facts import UNKNOWN, Fact, constant, matrix, scalar
 from dmlite.hop.infer import FactTable
 from dmlite.hop.lower import Context, Lowerer
-from dmlite.hop.node import LITERAL, LIVE_IN, PICK, Hop, make
+from dmlite.hop.node import LITERAL, LIVE_IN, PICK, Hop, literal, make
 from dmlite.hop.ops import BY_NAME
 from dmlite.hop.program import Block
 from dmlite.lang import nodes as ast
@@ -42,6 +44,7 @@ from dmlite.lang.modules import Module
 from dmlite.lang.parser import parse
 from dmlite.lang.walk import walk
 from dmlite.rewrite.driver import Firing, rewrite
+from dmlite.rewrite.pattern import ABSENT
 from dmlite.rewrite.phases import rules_for
 
 HERE = Path(__file__).parents[1] / "rewrite" / "fixtures"
@@ -68,7 +71,7 @@ class Pair:
     after: str
     level: int = 2
     sizes: Mapping[str, Given] = field(default_factory=dict)
-    line: int = 0
+    draws: Mapping[str, Given] = field(default_factory=dict)
 
     @property
     def id(self) -> str:
@@ -93,15 +96,16 @@ def _pair(topic: str, block: str) -> Pair:
     heads: dict[str, str] = {}
     lines = []
     for line in block.strip().splitlines():
-        head = re.match(r"# (name|sizes|facts|level):\s*(.*)", line)
+        head = re.match(r"# (name|sizes|facts|values|level):\s*(.*)", line)
         if head:
             heads[head[1]] = f"{heads[head[1]]}; {head[2]}" if head[1] in heads else head[2]
         elif not line.startswith("#"):
             lines.append(line)
     halves = "\n".join(lines).split("\n---\n")
     assert len(halves) == 2 and "name" in heads, f"{topic}: a pair needs a name and two halves around ---:\n{block}"
-    sizes = given(heads.get("sizes", ""), heads.get("facts", ""))
-    return Pair(topic, heads["name"], halves[0].strip(), halves[1].strip(), int(heads.get("level", 2)), sizes)
+    sizes, facts, values = (heads.get(h, "") for h in ("sizes", "facts", "values"))
+    draws = given(sizes, "; ".join(filter(None, [facts, values])))
+    return Pair(topic, heads["name"], halves[0].strip(), halves[1].strip(), int(heads.get("level", 2)), given(sizes, facts), draws)
 
 
 def given(sizes: str, facts: str) -> dict[str, Given]:
@@ -158,6 +162,7 @@ def lowered(pair: Pair, text: str) -> Block:
         script = parse(f"r = {text}", pair.id)
     context = Context(Problems(), {}, fold, _no_files, internal=True)
     lowerer = Lowerer(context, Module(PurePath(pair.id), script))
+    lowerer.scope.vars[ABSENT] = Variable(literal(None), UNKNOWN)
     for name in variables(script):
         lowerer.scope.vars[name] = Variable(None, (pair.sizes.get(name) or default(name)).fact)
     lowerer.statements(script.body)
@@ -178,7 +183,7 @@ def variables(script: ast.Script) -> list[str]:
         if isinstance(stmt.target, ast.Index) and stmt.target.name not in set_:
             found.setdefault(stmt.target.name)  # a store keeps the other cells
         set_.add(stmt.target.name)
-    return [n for n in found if n not in ("NaN", "Inf", "pi")]
+    return [n for n in found if n not in (ABSENT, *CONSTANTS)]
 
 
 def _no_files(params: Mapping[str, Any]) -> Fact:
@@ -200,7 +205,7 @@ def untagged(hop: Hop) -> Hop:
 def inputs(pair: Pair, names: list[str], kind: str) -> dict[str, Any]:
     """Seeded values for the variables of a pair. kind: plain | nan (every matrix holds NaN, Inf and -Inf)."""
     rng = np.random.default_rng(11)
-    return {name: drawn(pair.sizes.get(name) or default(name), kind, rng) for name in sorted(names)}
+    return {name: drawn(pair.draws.get(name) or default(name), kind, rng) for name in sorted(names)}
 
 
 def drawn(variable: Given, kind: str, rng: np.random.Generator) -> Any:

@@ -232,7 +232,14 @@ def outer_counts(u: Matrix, v: Matrix, op: str) -> np.ndarray:
     cells, wanted = np.sort(dense(v).ravel()), dense(u).ravel()
     cells = cells[: np.searchsorted(cells, np.nan)]
     below, upto = (np.searchsorted(cells, wanted, side) for side in ("left", "right"))
-    counts = {">": below, ">=": upto, "<": cells.size - upto, "<=": cells.size - below, "==": upto - below, "!=": v.shape[1] - (upto - below)}
+    counts = {
+        ">": below,
+        ">=": upto,
+        "<": cells.size - upto,
+        "<=": cells.size - below,
+        "==": upto - below,
+        "!=": v.shape[1] - (upto - below),
+    }
     missing = v.shape[1] if op == "!=" else 0
     return np.where(np.isnan(wanted), missing, counts[op]).astype(np.float64).reshape(-1, 1)
 

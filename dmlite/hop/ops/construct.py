@@ -249,7 +249,7 @@ ROWS: Final[tuple[Op, ...]] = (
         "u: M, v: M, op: T",
         "M",
         "construct.outer_counts",
-        'rowSums(outer(u, v, op)) for a comparison: in how many cells of v it holds, for each cell of u.',
+        "rowSums(outer(u, v, op)) for a comparison: in how many cells of v it holds, for each cell of u.",
         size=lambda u, v, _op: (_outer_size(u, v)[0], 1),
         spelling="outer_counts()",
     ),

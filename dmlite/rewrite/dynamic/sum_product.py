@@ -21,9 +21,8 @@ def _is_sparse(hole: str) -> Guard:
 
 
 # ---------------------------------------------------------------- common factors
-def _factored(name: str, sign: str) -> tuple[Rule, ...]:
-    """The finite forms come first: infinity times a sum is not the sum of what infinity makes of the parts."""
-    forms = (
+def _common_factors(name: str, sign: str) -> tuple[Rule, ...]:
+    return (
         costed(
             f"common_left_of_{name}",
             f"X %*% Y {sign} X %*% Z",
@@ -52,8 +51,12 @@ def _factored(name: str, sign: str) -> tuple[Rule, ...]:
             shapes="X=50x40 Y=50x40 Z=50x40",
         ),
     )
+
+
+def _factored(name: str, sign: str) -> tuple[Rule, ...]:
+    """The finite forms come first: infinity times a sum is not the sum of what infinity makes of the parts."""
     return (
-        *(rule for form in forms for rule in with_finite(form, "X", values="reassociates")),
+        *(rule for form in _common_factors(name, sign) for rule in with_finite(form, "X", values="reassociates")),
         costed(
             f"common_divisor_of_{name}",
             f"Y / X {sign} Z / X",

@@ -221,22 +221,17 @@ _SPLIT: Final = (
 )
 
 
-# ---------------------------------------------------------------- shifted and divided
-def _shifted(agg: str, count: str) -> tuple[Rule, ...]:
-    """What is added to every cell is added as often as there are cells, if there is one at all; its own NaN and infinity included."""
-    later = "the number meets the sums instead of the matrix"
-    where = both(alone, nonempty("X"))
-    return (
-        Rule(f"{agg}_of_cells_shifted", f"{agg}(X + a)", f"{agg}(X) + {count} * a", later, "ignores-nan", where=where, shapes="X=5x4"),
-        Rule(f"{agg}_of_cells_shifted_down", f"{agg}(X - a)", f"{agg}(X) - {count} * a", later, "ignores-nan", where=where, shapes="X=5x4"),
-        Rule(f"{agg}_of_cells_shifted_from", f"{agg}(a - X)", f"{count} * a - {agg}(X)", later, "ignores-nan", where=where, shapes="X=5x4"),
-        Rule(
-            f"{agg}_of_cells_divided", f"{agg}(X / a)", f"{agg}(X) / a", f"{later}; by zero, the cells differ", "ignores-nan", where=alone
-        ),
+# ---------------------------------------------------------------- divided
+_DIVIDED: Final = tuple(
+    Rule(
+        f"{agg}_of_cells_divided",
+        f"{agg}(X / a)",
+        f"{agg}(X) / a",
+        "the number meets the sums instead of the matrix; by zero, the cells differ",
+        "ignores-nan",
+        where=alone,
     )
-
-
-_SHIFTED: Final = tuple(
-    rule for agg, count in {"sum": "length(X)", "rowSums": "ncol(X)", "colSums": "nrow(X)"}.items() for rule in _shifted(agg, count)
+    for agg in ("sum", "rowSums", "colSums")
 )
-RULES: Final = (*_WEIGHTED, *_MEANS, *_SPLIT, *_SHIFTED)
+
+RULES: Final = (*_WEIGHTED, *_MEANS, *_SPLIT, *_DIVIDED)

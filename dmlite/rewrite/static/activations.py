@@ -19,6 +19,10 @@ _SIGMOID: Final = (
     Rule("sigmoid_exp", "1 / (1 + exp(-X))", "sigmoid_op(X)", "one stable pass instead of four", "reassociates", where=alone),
     Rule("sigmoid_exp_minus", "1 / (1 + exp(X))", "sigmoid_op(-X)", "two stable passes instead of three", "reassociates", where=alone),
     Rule("sigmoid_scaled", "a / (1 + exp(-X))", "sigmoid_op(X) * a", "two stable passes instead of four", "reassociates", where=alone),
+    Rule(
+        "sigmoid_sloped", "a / (1 + exp(X * b))", "sigmoid_op(X * (-b)) * a", "three stable passes instead of four",
+        "reassociates", where=alone,
+    ),
     Rule("sigmoid_weighted", "Y / (1 + exp(-X))", "Y * sigmoid_op(X)", "two stable passes instead of four", "reassociates", where=alone),
     Rule("sigmoid_quotient", "exp(X) / (1 + exp(X))", "sigmoid_op(X)", _STABLE, "ignores-nan", where=alone),
     Rule("sigmoid_complement", "one_minus(sigmoid_op(X))", "sigmoid_op(-X)", "exact where the sigmoid is close to one", "reassociates", where=alone),

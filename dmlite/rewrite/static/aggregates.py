@@ -44,7 +44,14 @@ def _by_side(agg: str, values: Values) -> tuple[Rule, ...]:
         Rule(f"col{agg}_of_transpose", f"col{agg}(t(X))", f"t(row{agg}(X))", transposed, values),
         Rule(f"row{agg}_of_transpose", f"row{agg}(t(X))", f"t(col{agg}(X))", transposed, values),
         Rule(f"col{agg}_of_reverse", f"col{agg}(rev(X))", f"col{agg}(X)", reversed_, values),
-        Rule(f"row{agg}_of_reverse", f"row{agg}(rev(X))", f"rev(row{agg}(X))", "a vector is reversed instead of a matrix", values, where=alone),
+        Rule(
+            f"row{agg}_of_reverse",
+            f"row{agg}(rev(X))",
+            f"rev(row{agg}(X))",
+            "a vector is reversed instead of a matrix",
+            values,
+            where=alone,
+        ),
     )
 
 
@@ -54,7 +61,15 @@ def _of_parts(outer: str, part: str, whole: str) -> tuple[Rule, ...]:
     guard: Guard | None = None if outer == "sum" else filled("X")
     shapes = "" if guard is None else "X=5x4"
     return tuple(
-        Rule(f"{whole}_of_{side}_{part}", f"{outer}({side}{part}(X))", f"{whole}(X)", "one pass, no vector", values, where=guard, shapes=shapes)
+        Rule(
+            f"{whole}_of_{side}_{part}",
+            f"{outer}({side}{part}(X))",
+            f"{whole}(X)",
+            "one pass, no vector",
+            values,
+            where=guard,
+            shapes=shapes,
+        )
         for side in ("row", "col")
     )
 

@@ -59,11 +59,27 @@ def _of_bind(op: str, axis: str, along: str, across: str) -> tuple[Rule, ...]:
             for agg, (form, values) in _JOINED.items()
         ),
         *(
-            Rule(f"{along}{agg}_of_{op}", f"{along}{agg}({bound})", form.format(f"{along}{agg}(A)", f"{along}{agg}(B)"), _WHY, values, where=guard, shapes=shapes)
+            Rule(
+                f"{along}{agg}_of_{op}",
+                f"{along}{agg}({bound})",
+                form.format(f"{along}{agg}(A)", f"{along}{agg}(B)"),
+                _WHY,
+                values,
+                where=guard,
+                shapes=shapes,
+            )
             for agg, (form, values) in _ALONG.items()
         ),
         *(
-            Rule(f"{across}{agg}_of_{op}", f"{across}{agg}({bound})", f"{op}({across}{agg}(A), {across}{agg}(B))", _WHY, values, where=guard, shapes=shapes)
+            Rule(
+                f"{across}{agg}_of_{op}",
+                f"{across}{agg}({bound})",
+                f"{op}({across}{agg}(A), {across}{agg}(B))",
+                _WHY,
+                values,
+                where=guard,
+                shapes=shapes,
+            )
             for agg, values in _ACROSS.items()
         ),
     )

@@ -36,7 +36,7 @@ def _refilled(m: Match) -> Hop | None:
 _CONSTANTS: Final = (
     Rule(
         "constant_operand", (*(f.format("X", _FILL) for f in _BINARY), *(f.format(_FILL, "X") for f in _BINARY)), _bare, _NO_MATRIX,
-        where=full("X"), shapes="X=5x4 a=3 n=5 k=4", example="X + a",
+        where=full("X"), shapes="X=5x4 n=5 k=4", example="X + a",
     ),
     Rule(
         "constant_beside_scalar", tuple(f.format(_FILL, "b") for f in ("{} + {}", "{} - {}", "{} * {}", "{} / {}")), _refilled, _NO_MATRIX,
@@ -52,12 +52,12 @@ _CONSTANTS: Final = (
     ),
     Rule("transpose_of_constant", f"t({_FILL})", "matrix(a, k, n)", "no copy", where=alone, shapes="n=5 k=4"),
     Rule("reverse_of_constant", f"rev({_FILL})", _FILL, "all rows are equal", where=alone, shapes="n=5 k=4"),
-    Rule("sum_of_constant", f"sum({_FILL})", "a * (n * k)", _NO_MATRIX, "reassociates", where=both(_sizes, finite("a")), shapes="a=3.5 n=5 k=4"),
-    Rule("mean_of_constant", f"mean({_FILL})", "a * 1.0", _NO_MATRIX, "reassociates", where=both(_sizes, finite("a")), shapes="a=3.5 n=5 k=4"),
+    Rule("sum_of_constant", f"sum({_FILL})", "a * (n * k)", _NO_MATRIX, "reassociates", where=both(_sizes, finite("a")), shapes="n=5 k=4", facts="a finite"),
+    Rule("mean_of_constant", f"mean({_FILL})", "a * 1.0", _NO_MATRIX, "reassociates", where=_sizes, shapes="n=5 k=4"),
     Rule("min_of_constant", f"min({_FILL})", "a * 1.0", _NO_MATRIX, where=_sizes, shapes="n=5 k=4"),
     Rule("max_of_constant", f"max({_FILL})", "a * 1.0", _NO_MATRIX, where=_sizes, shapes="n=5 k=4"),
-    Rule("row_sums_of_constant", f"rowSums({_FILL})", "matrix(a * k, n, 1)", _NO_MATRIX, "reassociates", where=both(_sizes, finite("a")), shapes="a=3.5 n=5 k=4"),
-    Rule("col_sums_of_constant", f"colSums({_FILL})", "matrix(a * n, 1, k)", _NO_MATRIX, "reassociates", where=both(_sizes, finite("a")), shapes="a=3.5 n=5 k=4"),
+    Rule("row_sums_of_constant", f"rowSums({_FILL})", "matrix(a * k, n, 1)", _NO_MATRIX, "reassociates", where=both(_sizes, finite("a")), shapes="n=5 k=4", facts="a finite"),
+    Rule("col_sums_of_constant", f"colSums({_FILL})", "matrix(a * n, 1, k)", _NO_MATRIX, "reassociates", where=both(_sizes, finite("a")), shapes="n=5 k=4", facts="a finite"),
     Rule("scalar_of_constant", "as.scalar(matrix(a, 1, 1))", "a * 1.0", _NO_MATRIX),
 )  # fmt: skip
 

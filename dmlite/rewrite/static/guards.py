@@ -110,9 +110,7 @@ def constant_like(value: float, hole: str) -> Callable[[Match], Hop]:
 
     def after(m: Match) -> Hop:
         fact, x = m.fact(hole), m.bound[hole]
-        rows, cols = (
-            make(op, [x]) if size is None else literal(size) for op, size in (("nrow", fact.rows), ("ncol", fact.cols))
-        )
+        rows, cols = (make(op, [x]) if size is None else literal(size) for op, size in (("nrow", fact.rows), ("ncol", fact.cols)))
         return make("fill", [literal(value), rows, cols, literal(True)])
 
     return after

@@ -180,7 +180,6 @@ _SCALARS: Final = (
         "scalar_of_function", tuple(f"as.scalar({f}(X))" for f in ("exp", "log", "sqrt", "abs", "neg", "square")), _as_scalars,
         "numbers are cheaper than single cells", "reassociates", where=both(alone, _cell("X")), shapes="X=1x1", example="exp(as.scalar(X))",
     ),
-    Rule("scalar_of_transpose", "as.scalar(t(X))", "as.scalar(X)", "a single cell is its own transpose", where=alone, shapes="X=1x1"),
 )  # fmt: skip
 
 RULES: Final = (*_COMPOSED, *_CELLS, *_AGGREGATES, *_SCALARS)

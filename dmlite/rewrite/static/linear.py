@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
-from dmlite.rewrite.rule import Match, Rule, Values
-from dmlite.rewrite.static.guards import Guard, alone, both, filled, finite, nonzero, with_finite
+from dmlite.hop.node import Hop, make
+from dmlite.rewrite.rule import Match, Rule, Values, folded
+from dmlite.rewrite.static.guards import Guard, alone, both, filled, finite, nonzero, number, with_finite
 
 _LATER: Final = "the scalar meets one number or vector instead of the matrix"
-_COUNTED: Final = {"sum": "length(X)", "rowSums": "ncol(X)", "colSums": "nrow(X)"}
+_COUNTED: Final = (("sum", "cells", 20), ("rowSums", "cols", 4), ("colSums", "rows", 5))  # what is counted, and how many of a 5x4 matrix
 _MEANS: Final = ("mean", "rowMeans", "colMeans")
 _OPPOSITE: Final = {"min": "max", "rowMins": "rowMaxs", "colMins": "colMaxs", "max": "min", "rowMaxs": "rowMins", "colMaxs": "colMins"}
-_SPREADS: Final = {"var": "square(a)", "sd": "abs(a)", "rowVars": "square(a)", "rowSds": "abs(a)", "colVars": "square(a)", "colSds": "abs(a)"}
+_SPREADS: Final = {
+    "var": "square(a)",
+    "sd": "abs(a)",
+    "rowVars": "square(a)",
+    "rowSds": "abs(a)",
+    "colVars": "square(a)",
+    "colSds": "abs(a)",
+}
+
+
+After = str | Callable[[Match], Hop]
 
 
 def _positive(m: Match) -> bool:
@@ -22,7 +34,7 @@ def _negative(m: Match) -> bool:
     return finite("a")(m) and m.fact("a").high < 0
 
 
-def _rule(name: str, before: str | tuple[str, ...], after: str, *guards: Guard, values: Values = "reassociates", **more: str) -> Rule:
+def _rule(name: str, before: str | tuple[str, ...], after: After, *guards: Guard, values: Values = "reassociates", **more: str) -> Rule:
     return Rule(name, before, after, _LATER, values, where=both(alone, *guards), **more)  # type: ignore[arg-type]
 
 
@@ -36,12 +48,28 @@ def _scaled(agg: str) -> tuple[Rule, ...]:
     )
 
 
-def _shifted_sum(agg: str, count: str) -> tuple[Rule, ...]:
+def _counted(agg: str, size: str) -> Callable[[Match], Hop]:
+    """agg(X) and as many of the scalar as there are cells, in the order of the difference or sum."""
+
+    def after(m: Match) -> Hop:
+        (inner,) = m.root.args
+        cells, total = number(getattr(m.fact("X"), size)), make(agg, [m.bound["X"]])
+        if inner.op == "one_minus":
+            return make("sub", [cells, total])
+        shifts = folded("mul", [cells, m.bound["a"]]) or make("mul", [cells, m.bound["a"]])
+        return make(inner.op, [total, shifts] if inner.args[0] is m.bound["X"] or inner.op == "add" else [shifts, total])
+
+    return after
+
+
+def _shifted_sum(agg: str, size: str, count: int) -> tuple[Rule, ...]:
+    """With sizes that are known, so that nothing else holds on to the shifted matrix."""
+    after, shapes = _counted(agg, size), "X=5x4"
     return (
-        _rule(f"{agg}_of_shifted", f"{agg}(X + a)", f"{agg}(X) + {count} * a", finite("a"), facts="a finite"),
-        _rule(f"{agg}_of_shifted_down", f"{agg}(X - a)", f"{agg}(X) - {count} * a", finite("a"), facts="a finite"),
-        _rule(f"{agg}_of_shifted_from", f"{agg}(a - X)", f"{count} * a - {agg}(X)", finite("a"), facts="a finite"),
-        _rule(f"{agg}_of_one_minus", f"{agg}(one_minus(X))", f"{count} - {agg}(X)"),
+        _rule(f"{agg}_of_shifted", f"{agg}(X + a)", after, filled("X"), shapes=shapes, example=f"{agg}(X) + {count} * a"),
+        _rule(f"{agg}_of_shifted_down", f"{agg}(X - a)", after, filled("X"), shapes=shapes, example=f"{agg}(X) - {count} * a"),
+        _rule(f"{agg}_of_shifted_from", f"{agg}(a - X)", after, filled("X"), shapes=shapes, example=f"{count} * a - {agg}(X)"),
+        _rule(f"{agg}_of_one_minus", f"{agg}(one_minus(X))", after, filled("X"), shapes=shapes, example=f"{count} - {agg}(X)"),
     )
 
 
@@ -85,8 +113,8 @@ def _spread(agg: str, factor: str) -> tuple[Rule, ...]:
 
 
 RULES: Final = (
-    *(rule for agg in (*_COUNTED, *_MEANS) for rule in _scaled(agg)),
-    *(rule for agg, count in _COUNTED.items() for rule in _shifted_sum(agg, count)),
+    *(rule for agg in (*(c[0] for c in _COUNTED), *_MEANS) for rule in _scaled(agg)),
+    *(rule for counted in _COUNTED for rule in _shifted_sum(*counted)),
     *(rule for agg in _MEANS for rule in _shifted_mean(agg)),
     *(rule for agg, opposite in _OPPOSITE.items() for rule in _extreme(agg, opposite)),
     *(rule for agg, factor in _SPREADS.items() for rule in _spread(agg, factor)),

@@ -62,20 +62,12 @@ def _ones(hole: str, side: str) -> object:
 
 _ONES: Final = (
     Rule(
-        "product_with_ones", "X %*% matrix(1, n, 1)", "rowSums(X)", "a sum needs no products",
-        "reassociates", where=_ones("n", "cols"), shapes="X=5x4 n=4",
-    ),
-    Rule(
-        "ones_with_product", "matrix(1, 1, n) %*% X", "colSums(X)", "a sum needs no products",
-        "reassociates", where=_ones("n", "rows"), shapes="X=5x4 n=5",
-    ),
-    Rule(
         "product_with_constant", "X %*% matrix(a, n, 1)", "rowSums(X) * a", "a sum needs no products",
-        "reassociates", where=both(_ones("n", "cols"), finite("a")), shapes="X=5x4 n=4 a=3",
+        "reassociates", where=both(_ones("n", "cols"), finite("a")), shapes="X=5x4 n=4", facts="a finite",
     ),
     Rule(
         "constant_with_product", "matrix(a, 1, n) %*% X", "colSums(X) * a", "a sum needs no products",
-        "reassociates", where=both(_ones("n", "rows"), finite("a")), shapes="X=5x4 n=5 a=3",
+        "reassociates", where=both(_ones("n", "rows"), finite("a")), shapes="X=5x4 n=5", facts="a finite",
     ),
 )  # fmt: skip
 

@@ -9,6 +9,10 @@ from dmlite.rewrite.static.guards import alone, both, nonnegative, nonzero, same
 
 _POWERS: Final = (
     Rule("square_of", "X * X", "square(X)", "one operand to read instead of two"),
+    Rule(
+        "power_of_exp", "exp(X) ^ a", "exp(X * a)", "a product is far cheaper than a power",
+        "reassociates", where=both(alone, nonzero("a")), shapes="a=3",
+    ),
     Rule("power_two", "X ^ 2", "square(X)", "a product is far cheaper than a power"),
     Rule("power_three", "X ^ 3", "square(X) * X", "two products are far cheaper than a power", "reassociates"),
     Rule("power_four", "X ^ 4", "square(square(X))", "two products are far cheaper than a power", "reassociates"),
@@ -24,7 +28,6 @@ _POWERS: Final = (
         "reassociates", where=both(alone, nonnegative("X")), facts="X low=0",
     ),
     Rule("power_of_power", "(X ^ a) ^ b", "X ^ (a * b)", "one power instead of two", "ignores-nan", where=alone, shapes="X=5x4", facts="X low=0"),
-    Rule("power_of_exp", "exp(X) ^ a", "exp(X * a)", "a product is far cheaper than a power", "reassociates", where=both(alone, nonzero("a")), shapes="a=3"),
 )  # fmt: skip
 
 _INVERSES: Final = (

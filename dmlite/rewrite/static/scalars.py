@@ -39,8 +39,8 @@ _SUMS: Final = (
 _PRODUCTS: Final = (
     _chain("scale_twice", "(X * a) * b", "X * (a * b)"),
     _chain("scale_and_divide", "(X * a) / b", "X * (a / b)", nonzero("b"), shapes="b=2"),
-    _chain("divide_and_scale", "(X / a) * b", "X * (b / a)", nonzero("a"), shapes="a=2"),
-    _chain("divide_twice", "(X / a) / b", "X / (a * b)", nonzero("a"), nonzero("b"), shapes="a=2 b=3"),
+    _chain("divide_and_scale", "(X / a) * b", "X * (b / a)", nonzero("a"), shapes="a=3"),
+    _chain("divide_twice", "(X / a) / b", "X / (a * b)", nonzero("a"), nonzero("b"), shapes="a=3 b=7"),
     _chain("reciprocal_scaled", "(a / X) * b", "(a * b) / X"),
     _chain("reciprocal_divided", "(a / X) / b", "(a / b) / X", nonzero("b"), shapes="b=2"),
 )

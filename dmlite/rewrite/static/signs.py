@@ -43,7 +43,6 @@ _INTO_CONSTANTS: Final = (
 
 _IRRELEVANT: Final = (
     Rule("abs_of_negation", "abs(-X)", "abs(X)", "the sign does not matter"),
-    Rule("abs_idempotent", "abs(abs(X))", "abs(X)", "already without sign"),
     Rule("square_of_negation", "square(-X)", "square(X)", "the sign does not matter"),
     Rule("square_of_abs", "square(abs(X))", "square(X)", "the sign does not matter"),
     Rule("cos_of_negation", "cos(-X)", "cos(X)", "the cosine is even"),

@@ -6,7 +6,7 @@ from typing import Final
 
 from dmlite.hop.node import Hop, make
 from dmlite.rewrite.rule import Match, Rule
-from dmlite.rewrite.static.guards import UNARY, alone, both, column, same_shape, square
+from dmlite.rewrite.static.guards import UNARY, alone, both, same_shape, square
 
 _WITH_SCALAR: Final = (
     "{} + {}", "{} - {}", "{} * {}", "{} / {}", "{} ^ {}", "min({}, {})", "max({}, {})",
@@ -29,12 +29,15 @@ def _pair(op: str, name: str, form: str) -> Rule:
     return Rule(f"{name}_of_{what}s", before, after, f"one {what} instead of two", where=both(alone, same_shape("X", "Y")))
 
 
-def _partner(name: str, form: str) -> tuple[Rule, Rule]:
-    why = "one transpose instead of two"
-    return (
-        Rule(f"transposed_{name}", f"t({form.format('t(X)', 'Y')})", form.format("X", "t(Y)"), why, where=alone, shapes="X=5x4 Y=4x5"),
-        Rule(f"transposed_{name}_right", f"t({form.format('Y', 't(X)')})", form.format("t(Y)", "X"), why, where=alone, shapes="X=5x4 Y=4x5"),
-    )
+def _partner(name: str, form: str) -> Rule:
+    before, after = f"t({form.format('t(X)', 'Y')})", form.format("X", "t(Y)")
+    return Rule(f"transposed_{name}", before, after, _ONE_LESS, where=alone, shapes="X=5x4 Y=4x5")
+
+
+def _right_partner(name: str, form: str) -> Rule:
+    """The same for operators that do not commute."""
+    before, after = f"t({form.format('Y', 't(X)')})", form.format("t(Y)", "X")
+    return Rule(f"transposed_{name}_right", before, after, _ONE_LESS, where=alone, shapes="X=5x4 Y=4x5")
 
 
 _OUTWARDS: Final = (
@@ -49,7 +52,8 @@ _OUTWARDS: Final = (
     ),
     *(_pair("t", name, form) for name, form in _WITH_MATRIX.items()),
     *(_pair("rev", name, form) for name, form in _WITH_MATRIX.items()),
-    *(rule for name, form in _WITH_MATRIX.items() for rule in _partner(name, form)),
+    *(_partner(name, form) for name, form in _WITH_MATRIX.items()),
+    *(_right_partner(name, _WITH_MATRIX[name]) for name in ("difference", "quotient")),
 )  # fmt: skip
 
 _PRODUCTS: Final = (
@@ -66,7 +70,6 @@ _SYMMETRIC: Final = (
         "transpose_of_symmetric", "t(X)", "X", "a symmetric matrix is its own transpose",
         where=lambda m: "symmetric" in m.fact("X").structure, shapes="X=4x4", facts="X symmetric",
     ),
-    Rule("transpose_of_diagonal", "t(diag(V))", "diag(V)", "a diagonal matrix is its own transpose", where=column("V"), shapes="V=5x1"),
     Rule("diagonal_of_transpose", "diag(t(X))", "diag(X)", "the diagonal stays where it is", where=square("X"), shapes="X=4x4"),
     Rule("trace_of_transpose", "trace(t(X))", "trace(X)", "the diagonal stays where it is", shapes="X=4x4"),
     Rule("det_of_transpose", "det(t(X))", "det(X)", "a determinant does not see transposes", "reassociates", shapes="X=4x4"),
