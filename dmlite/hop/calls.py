@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from dmlite.errors import Span
 from dmlite.hop import scan
 from dmlite.hop.builder import Scope, Variable
+from dmlite.hop.changes import Change, quoted
 from dmlite.hop.expressions import _lower
 from dmlite.hop.facts import NO_VALUE, UNKNOWN, Fact
 from dmlite.hop.kinds import describe
@@ -70,7 +71,7 @@ class Calls:
             self.convert(p, a, call.span, f"argument '{p.name}' of {function.name}") for p, a in zip(function.params, args, strict=True)
         ]
         if self._inlinable(function):
-            return self._inline(function, module, args)
+            return self._inline(function, module, args, call.span)
         return self._call_instance(function, module, args, call.span)
 
     def _argument(self, param: ast.Param, expr: ast.Expr | None, module: Module) -> Hop:
@@ -108,8 +109,10 @@ class Calls:
             and sum(1 for _ in statements(function.body)) <= MAX_INLINE
         )
 
-    def _inline(self, function: ast.Function, module: Module, args: list[Hop]) -> list[Hop]:
+    def _inline(self, function: ast.Function, module: Module, args: list[Hop], span: Span) -> list[Hop]:
         lo = self.lo
+        count = sum(1 for _ in statements(function.body))
+        lo.changes.append(Change("inlining", span, quoted(span), f"{count} statement{'s' * (count != 1)} of {function.name}"))
         with lo.inside(Scope(f"@{fresh_tag()}"), module):
             lo.inlining.append(function)
             for param, arg in zip(function.params, args, strict=True):

@@ -10,6 +10,7 @@ def mark_live(function: FunctionInstance) -> None:
     """Set `live_out` of every block and remove its dead roots."""
     _Heads().before(function.body, set(function.returns))
     for block in walk_blocks(function.body):
+        block.dropped += [r for r in block.roots if r.name is not None and r.name not in block.live_out]
         block.roots = [r for r in block.roots if r.name is None or r.name in block.live_out]
 
 

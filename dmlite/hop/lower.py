@@ -16,6 +16,7 @@ from dmlite.errors import DMLError, Problems, Span
 from dmlite.hop import scan
 from dmlite.hop.builder import BlockBuilder, Scope, Variable
 from dmlite.hop.calls import Calls, Instances, declared_fact, merge_value
+from dmlite.hop.changes import Change, quoted, without_branch
 from dmlite.hop.expressions import _apply, bounds, check_indexed, lower_expr, lower_index
 from dmlite.hop.facts import Fact, scalar
 from dmlite.hop.liveness import mark_live
@@ -60,6 +61,7 @@ class Context:
             self.active.append(function)
             lowerer = Lowerer(self, module)
             instance.body, instance.returns_facts, instance.maybe_unset = lowerer.function(function, facts)
+            instance.changes = lowerer.changes
             self.active.pop()
         return instance
 
@@ -76,7 +78,7 @@ def lower(module: Module, context: Context, inputs: Mapping[str, Fact], outputs:
     wanted = [v for v in lowerer.scope.vars if not v.startswith("%")]
     keep = [v for v in wanted if v in outputs] if outputs is not None else wanted
     maybe = frozenset(n for n, v in lowerer.scope.vars.items() if v.maybe_unset)
-    main = FunctionInstance("main", "main", list(inputs), keep, lowerer.builder.nodes, maybe_unset=maybe)
+    main = FunctionInstance("main", "main", list(inputs), keep, lowerer.builder.nodes, maybe_unset=maybe, changes=lowerer.changes)
     for function in module.functions.values():  # functions that are never called are checked all the same
         if not any(i.name == function.name for i in context.instances.made.values()):
             context.instance(function, module, tuple(declared_fact(p) for p in function.params))
@@ -96,6 +98,7 @@ class Lowerer:
         self.builder = BlockBuilder(context.problems)
         self.calls = Calls(self)
         self.inlining: list[ast.Function] = []
+        self.changes: list[Change] = []
         self._loop_facts: dict[int, dict[str, Fact]] = {}
 
     @property
@@ -121,9 +124,8 @@ class Lowerer:
                 self.builder.bind(self.scope, result.name, self.calls.result(result, function))
         self.builder.flush()
         variables = [self.scope.vars.get(r.name) for r in function.returns]
-        facts_out = [
-            declared_fact(r) if v is None or v.fact.kind == "unknown" else v.fact for r, v in zip(function.returns, variables, strict=True)
-        ]
+        known = (None if v is None or v.fact.kind == "unknown" else v.fact for v in variables)
+        facts_out = [fact or declared_fact(r) for r, fact in zip(function.returns, known, strict=True)]
         maybe = frozenset(n for n, v in self.scope.vars.items() if v.maybe_unset)
         unset = frozenset(r.name for r in function.returns if r.name not in self.scope.vars)
         return self.builder.nodes, facts_out, maybe | unset
@@ -230,6 +232,7 @@ class Lowerer:
     def _if(self, stmt: ast.If) -> None:
         cond = self._condition(stmt.cond, "if")
         if cond.is_literal and isinstance(cond.value, (bool, int, float)):
+            self.changes.append(without_branch(stmt, bool(cond.value)))
             self.statements(stmt.then if cond.value else stmt.orelse)
             return
         name = self._temp("%c", cond)
@@ -272,16 +275,15 @@ class Lowerer:
                 cond = self._condition(stmt.cond, "while")
                 never = cond.is_literal and cond.value is not None and not cond.value
                 self.builder.bind(self.scope, cond_name, cond)
-            if never:
-                return test, [], True
             with self._nested(False, self._varying(names)) as body:
-                self.statements(stmt.body)
-            return test, body, False
+                self.statements(() if never else stmt.body)
+            return test, body, never
 
         before = dict(self.scope.vars)
         test, body, never = self._fixpoint(stmt, names, round_)
         if never:
             self.scope.vars = before
+            self.changes.append(Change("loop_removal", stmt.span, f"while ({quoted(stmt.cond.span)})", "nothing"))
             return
         self.builder.nodes.append(WhileNode(test, self.scope.qualified(cond_name), body, stmt.span))
         self._after_loop(before, names, at_least_once=False)
@@ -302,11 +304,10 @@ class Lowerer:
 
         body = self._fixpoint(stmt, names, round_)
         parallel = self._parallel(stmt, before, names, workers) if stmt.parallel else None
-        var = self.scope.qualified(stmt.var)
         start, stop, step = temps
         assert start is not None and stop is not None
         bounds = {t: before[t.removesuffix(self.scope.suffix)].fact for t in (start, stop)}
-        self.builder.nodes.append(ForNode(var, start, stop, step, body, parallel, stmt.span, bounds))
+        self.builder.nodes.append(ForNode(self.scope.qualified(stmt.var), start, stop, step, body, parallel, stmt.span, bounds))
         self._after_loop(before, names, at_least_once=not stmt.seq)
         if parallel is not None:
             results = (*parallel.results, *parallel.accumulators)
@@ -320,10 +321,9 @@ class Lowerer:
         found = parfor_results(stmt, set(before))
         results = [n for n in found.results if before[n].fact.kind != "scalar"]  # scalars keep the value they had before
         accumulators = [n for n in found.accumulators if before[n].fact.kind != "scalar"]
-        merged = {*results, *accumulators}
-        q = self.scope.qualified
-        restored = tuple(q(n) for n in sorted(names & set(before) - merged - {stmt.var}))
-        return Parallel(tuple(map(q, sorted(results))), tuple(map(q, sorted(accumulators))), restored, workers)
+        restored = names & set(before) - {*results, *accumulators, stmt.var}
+        qualified = lambda names: tuple(self.scope.qualified(n) for n in sorted(names))  # noqa: E731 - a function of this scope
+        return Parallel(qualified(results), qualified(accumulators), qualified(restored), workers)
 
     def _loop_bound(self, expr: ast.Expr | None, stmt: ast.For) -> str | None:
         if expr is None:
@@ -345,10 +345,10 @@ class Lowerer:
         for name in names & set(entry):
             fact = merge_value(entry[name].fact)
             entry[name] = Variable(None, fact.join(known.get(name, fact)), entry[name].maybe_unset)
-        found = len(self.problems.found)
+        found, changes = len(self.problems.found), len(self.changes)
         for attempt in itertools.count():
             self.scope.vars = dict(entry)
-            del self.problems.found[found:]
+            del self.problems.found[found:], self.changes[changes:]
             result = round_()
             end, changed = self.scope.vars, False
             for name in names & set(entry) & set(end):

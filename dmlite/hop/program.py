@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TypeAlias
 
 from dmlite.errors import Span
+from dmlite.hop.changes import Change
 from dmlite.hop.facts import UNKNOWN, Fact
 from dmlite.hop.infer import FactTable
 from dmlite.hop.node import LIVE_IN, Hop, postorder
@@ -34,6 +35,7 @@ class Block:
     checked: Mapping[str, Span | None] = field(default_factory=dict)  # live-ins that may be unset here, and where they are read
     live_out: set[str] = field(default_factory=set)  # outputs that somebody reads later
     live_after: set[str] = field(default_factory=set)  # every variable that somebody reads later
+    dropped: list[Root] = field(default_factory=list)  # bindings of variables that nobody reads later
 
     @property
     def hops(self) -> Iterator[Hop]:
@@ -126,6 +128,7 @@ class FunctionInstance:
     body: list[Node]
     returns_facts: list[Fact] = field(default_factory=list)
     maybe_unset: frozenset[str] = frozenset()
+    changes: list[Change] = field(default_factory=list)  # what was done to its statements
 
 
 @dataclass

@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from dmlite.hop.builder import fresh_name
+from dmlite.hop.changes import Change, quoted
 from dmlite.hop.infer import FactTable
 from dmlite.hop.liveness import renew_liveness
 from dmlite.hop.node import LITERAL, LIVE_IN, PICK, Hop, live_in, make, postorder
 from dmlite.hop.ops import BY_NAME
 from dmlite.hop.program import Block, ForNode, Node, Program, Root, WhileNode, assigned_in, children
+from dmlite.hop.text import hop_to_dml
 
 # Operators whose result is worth keeping; aggregates besides.
 _HEAVY: Final = frozenset({"matmul", "tmm", "tsmm_left", "tsmm_right", "solve", "inv", "cholesky", "det", "conv2d"}) | frozenset(
@@ -46,28 +48,35 @@ def hoist_invariants(program: Program) -> list[Hoisted]:
     """Move loop-invariant work out of all loops of the program, innermost loops first, so that it may rise through several."""
     moved: list[Hoisted] = []
     for function in (program.main, *program.functions.values()):
-        found = _in_nodes(function.body)
+        found = _in_nodes(function.body, function.changes)
         if found:
             moved += found
             renew_liveness(function)
     return moved
 
 
-def _in_nodes(nodes: list[Node]) -> list[Hoisted]:
+def _in_nodes(nodes: list[Node], changes: list[Change]) -> list[Hoisted]:
     moved: list[Hoisted] = []
     position = 0
     while position < len(nodes):
         node = nodes[position]
         for inner in children(node):
-            moved += _in_nodes(inner)
+            moved += _in_nodes(inner, changes)
         if isinstance(node, (ForNode, WhileNode)) and not (isinstance(node, ForNode) and node.parallel):
             before = _out_of(node)
             if before is not None:
                 moved += [Hoisted(r.hop, str(r.name)) for r in before.roots]
+                changes += [_change(r.hop, before, node) for r in before.roots]
                 nodes.insert(position, before)
                 position += 1
         position += 1
     return moved
+
+
+def _change(hop: Hop, before: Block, loop: ForNode | WhileNode) -> Change:
+    span = before.spans.get(hop)
+    line = f" in line {loop.span.line}" if loop.span else ""
+    return Change("loop_invariant_motion", span, quoted(span) or hop_to_dml(hop), f"computed once, before the loop{line}")
 
 
 def _out_of(loop: ForNode | WhileNode) -> Block | None:
@@ -102,7 +111,8 @@ def _lift(block: Block, motion: _Motion, out: Block) -> None:
             if leaf in block.spans:
                 out.spans[leaf] = block.spans[leaf]
         block.facts_in[motion.names[hop]] = facts[hop]
-    block.roots = _with_variables(block.roots, {h: motion.names[h] for h in chosen}, block)
+    both = _with_variables([*block.roots, *block.dropped], {h: motion.names[h] for h in chosen}, block)
+    block.roots, block.dropped = both[: len(block.roots)], both[len(block.roots) :]
     block.__dict__.pop("recycled", None)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from dmlite.hop.changes import Change, quoted
 from dmlite.hop.facts import scalar
 from dmlite.hop.infer import FactTable
 from dmlite.hop.liveness import renew_liveness
@@ -30,23 +31,25 @@ def vectorise_loops(program: Program) -> int:
     """Replace the loops of the program that are a single row-wise expression; how many there were."""
     count = 0
     for function in (program.main, *program.functions.values()):
-        found = _in_nodes(function.body)
+        found = _in_nodes(function.body, function.changes)
         if found:
             count += found
             renew_liveness(function)
     return count
 
 
-def _in_nodes(nodes: list[Node]) -> int:
+def _in_nodes(nodes: list[Node], changes: list[Change]) -> int:
     count = 0
     for position, node in enumerate(nodes):
         for inner in children(node):
-            count += _in_nodes(inner)
+            count += _in_nodes(inner, changes)
         if isinstance(node, ForNode) and node.step is None:
             block = _vectorised(node)
             if block is not None:
                 nodes[position] = block
                 count += 1
+                after = f"one expression for all rows of {block.roots[0].name}"
+                changes.append(Change("loop_vectorisation", node.span, quoted(node.span), after))
     return count
 
 
