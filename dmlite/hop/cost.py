@@ -21,6 +21,8 @@ _ROW_BYTES: Final = 4
 _SCALAR_BYTES: Final = 8
 # The kernels of these modules work at the rate of products; all others touch a cell a few times.
 _PRODUCT_MODULES: Final = frozenset({"matmul", "linalg", "convolution", "recurrent"})
+# These look at no cell. So do lists, which refer to what they hold.
+_HEAD_ONLY: Final = frozenset({"nrow", "ncol", "length"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +52,13 @@ def cost_by_facts(
     """The cost of an operator from the facts of its result and operands; `distinct`: of those, each that is read from memory once."""
     if not fact.is_matrix and not any(f.is_matrix for f in operands):
         return Cost(1.0, 0.0, machine.call)
+    if fact.kind == "list" or op in _HEAD_ONLY:
+        return Cost(0.0, 0.0, machine.call)
     row = BY_NAME[op]
     if row.view and not any(is_sparse(f) for f in operands):
         return Cost(0.0, 0.0, machine.call)
-    sizes = [bytes_of(f) for f in (fact, *(operands if distinct is None else distinct))]
+    read = operands if distinct is None else distinct
+    sizes = [bytes_of(f) for f in ((fact, *read) if row.results else read)]
     traffic = None if None in sizes else float(sum(s for s in sizes if s is not None))
     flops = _flops(row, fact, [_as_expected(f) for f in operands])
     if flops is None or traffic is None:
