@@ -6,9 +6,8 @@ is kept in cost_fixtures/*.dml.
 
 from __future__ import annotations
 
-import os
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -24,13 +23,13 @@ from dmlite.hop.infer import FactTable
 from dmlite.hop.program import Block
 from dmlite.rewrite.driver import rewrite
 from dmlite.rewrite.phases import rules_for
-from tests.support import algebra
+from tests.support import algebra, differential
+from tests.support.budget import Budget
 from tests.support.fixtures import computed
 from tests.support.shrink import shrink
 
-COUNT = int(os.environ.get("DMLITE_FUZZ_N", "1000"))
-FIRST = int(os.environ.get("DMLITE_FUZZ_SEED", "0"))
-BATCH = 50
+BUDGET = Budget("random algebra blocks", count=1000, seconds=150, batch=50)
+LEVELS = differential.LEVELS[1:]
 FIXTURES = sorted((Path(__file__).parent / "cost_fixtures").glob("*.dml"))
 
 
@@ -110,18 +109,18 @@ def _smallest(text: str, found: str) -> str:
     return shrink(text, fails)
 
 
-@pytest.mark.parametrize("start", range(FIRST, FIRST + COUNT, BATCH))
-def test_never_dearer(start: int) -> None:
-    for seed in range(start, min(start + BATCH, FIRST + COUNT)):
+@pytest.mark.parametrize("start", BUDGET.starts())
+def test_never_dearer(start: int, record_property: Callable[[str, object], None]) -> None:
+    for seed in BUDGET.seeds(start, record_property):
         text = algebra.block(seed)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            found = problem(text, (2, 3))
+            found = problem(text, LEVELS)
             if found is not None:
                 small = _smallest(text, found)
-                pytest.fail(f"seed {seed}: {found}\n\n{text}\nmade small:\n{small}\n{problem(small, (2, 3))}", pytrace=False)
+                pytest.fail(f"seed {seed}: {found}\n\n{text}\nmade small:\n{small}\n{problem(small, LEVELS)}", pytrace=False)
 
 
 @pytest.mark.parametrize("path", FIXTURES, ids=lambda p: p.stem)
 def test_fixture(path: Path) -> None:
-    assert problem(path.read_text(), (2, 3)) is None
+    assert problem(path.read_text(), LEVELS) is None

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 import random
 import re
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from unittest import mock
 
@@ -19,12 +19,11 @@ import pytest
 
 from dmlite import dml
 from dmlite.errors import DMLError
+from tests.support.budget import Budget
 from tests.support.differential import INTERNAL, deadline
 
 GOLDEN = Path(__file__).parent.parent / "golden"
-COUNT = int(os.environ.get("DMLITE_FUZZ_N", "400")) * 2
-FIRST = int(os.environ.get("DMLITE_FUZZ_SEED", "0"))
-BATCH = 40
+BUDGET = Budget("random damage", count=800, seconds=150, batch=40)
 SEEDS = [
     part for path in sorted(GOLDEN.glob("*.dml")) for part in re.split(r"^#--- name: .*\n", path.read_text(), flags=re.M) if part.strip()
 ]
@@ -96,9 +95,9 @@ def _bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dmlite.memory.total_bytes", lambda: 100_000_000)
 
 
-@pytest.mark.parametrize("start", range(FIRST, FIRST + COUNT, BATCH))
-def test_damaged_scripts(start: int) -> None:
-    for seed in range(start, min(start + BATCH, FIRST + COUNT)):
+@pytest.mark.parametrize("start", BUDGET.starts())
+def test_damaged_scripts(start: int, record_property: Callable[[str, object], None]) -> None:
+    for seed in BUDGET.seeds(start, record_property):
         text = _mutant(random.Random(seed))
         with warnings.catch_warnings(), mock.patch("sys.stdin", io.StringIO()):
             warnings.simplefilter("ignore")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import math
 import re
 import signal
 from collections.abc import Iterator, Mapping
@@ -15,16 +14,15 @@ from unittest import mock
 import numpy as np
 
 from dmlite import dml
-from dmlite.api import Matrix
 from dmlite.config import settings
 from dmlite.errors import DMLError
 from tests.support import oracle
-from tests.support.oracle_values import ListValue
+from tests.support.comparing import one_begins_with_the_other, plain, same_text, same_value
+from tests.support.oracle_values import ListValue, Notes
+from tests.support.spending import ROUNDING, Spending, watched
 
-TOLERANCE = 1e-9
-PRINTED = 1.1e-3  # toString rounds to three decimals
+LEVELS = (0, 2, 3)  # the first is what the others are measured by
 INTERNAL = re.compile(r"\bfailed( \(|: )")  # how runtime/errors.py words an exception that is not a DMLError
-_NUMBER = re.compile(r"^-?(\d+\.?\d*([eE]-?\d+)?|Infinity|NaN)$")
 
 
 @dataclass
@@ -35,6 +33,7 @@ class Result:
     variables: dict[str, Any] = field(default_factory=dict)
     error: DMLError | None = None
     crash: str | None = None
+    spending: Spending = field(default_factory=Spending)
 
 
 @contextlib.contextmanager
@@ -67,12 +66,19 @@ def run_engine(text: str, inputs: Mapping[str, Any], level: int, seconds: int = 
     out = io.StringIO()
     result = Result("")
     try:
-        with deadline(seconds), settings(opt_level=level, verify=True), contextlib.redirect_stdout(out):
+        with (
+            deadline(seconds),
+            settings(opt_level=level, verify=True),
+            contextlib.redirect_stdout(out),
+            mock.patch("dmlite.flow.parse", oracle.parsed),  # one tree for all levels
+            mock.patch("dmlite.api.MAX_UNITS", 0),  # a kept program would not be planned again
+            watched() as result.spending,
+        ):
             script = dml(text)
             for name, value in inputs.items():
                 script.input(name, value)
             done = script.execute()
-            result.variables = {n: done.get(n) for n in done.names()}
+            result.variables = {n: plain(done.get(n)) for n in done.names()}
     except DMLError as error:
         result.error = error
         if any(INTERNAL.search(p.message) for p in error.problems):
@@ -83,53 +89,112 @@ def run_engine(text: str, inputs: Mapping[str, Any], level: int, seconds: int = 
     return result
 
 
-def disagreement(text: str, inputs: Mapping[str, Any], levels: tuple[int, ...] = (0, 2, 3)) -> str | None:
+@dataclass
+class Told:
+    """What the oracle says. relaxed: with the errors of values that nobody uses left out."""
+
+    expected: oracle.Outcome
+    relaxed: oracle.Outcome
+
+    @property
+    def outcome(self) -> oracle.Outcome:
+        return self.expected if self.expected.error is None else self.relaxed
+
+    @property
+    def special(self) -> bool:
+        return self.expected.notes.special or self.relaxed.notes.special
+
+
+def _told(text: str, inputs: Mapping[str, Any]) -> Told | None:
+    """None when the oracle cannot run it: too deep or too long."""
+    dense = {n: (v.toarray() if hasattr(v, "toarray") else v) for n, v in inputs.items()}
+    try:
+        expected = oracle.run(text, dense)
+        return Told(expected, oracle.run(text, dense, lazy=True) if expected.error else expected)
+    except NotImplementedError:
+        return None
+
+
+def disagreement(text: str, inputs: Mapping[str, Any], levels: tuple[int, ...] = LEVELS) -> str | None:
     """What is wrong with the engine on this program, in one line that starts with the kind; None when all is well.
 
-    Raises NotImplementedError when the oracle cannot run it.
+    Every level must agree with the oracle and with the first level, and must not cost more by the cost model.
     """
-    plain = {n: (v.toarray() if hasattr(v, "toarray") else v) for n, v in inputs.items()}
-    expected = oracle.run(text, plain)
-    relaxed = oracle.run(text, plain, lazy=True) if expected.error else expected
+    told = _told(text, inputs)
+    base: Result | None = None
     for level in levels:
-        if level >= 3 and (expected.notes.special or relaxed.notes.special):
-            continue
         given = {n: (v.copy() if hasattr(v, "copy") else v) for n, v in inputs.items()}
         with small_is_large() if level == 2 else contextlib.nullcontext():
             result = run_engine(text, given, level)
+        base = base or result
+        problem = next((p for p in _problems(result, base, told, level) if p), None)
         if any(not _same_input(given[n], inputs[n]) for n in inputs):
-            return f"input: level {level} changed an input"
-        problem = _compare(result, expected, relaxed, exact=level == 0)
+            problem = "input: changed"
         if problem:
             return problem.replace(":", f" at level {level}:", 1)
     return None
 
 
-def _compare(result: Result, expected: oracle.Outcome, relaxed: oracle.Outcome, *, exact: bool) -> str | None:
-    if result.crash:
-        return f"crash: {result.crash}"
+def _problems(result: Result, base: Result, told: Told | None, level: int) -> Iterator[str | None]:
+    yield f"crash: {result.crash}" if result.crash else None
+    yield f"cost: {result.spending.dearer[0]}" if result.spending.dearer else None
+    special = told.special if told is not None else _has_special(base)
+    if level >= 3 and special:
+        return  # level 3 takes numbers for finite
+    if told is not None:
+        yield _against_oracle(result, told, exact=level == 0)
+    if result is not base:
+        yield _against_base(result, base, told.outcome.notes if told is not None else Notes())
+
+
+def _against_oracle(result: Result, told: Told, *, exact: bool) -> str | None:
     if result.error is not None:
-        if expected.error is None:
+        if told.expected.error is None:
             return f"refused: {result.error}"
-        return (
-            None if _prefix(result.printed, expected.printed) else f"printed: {result.printed!r} before the error, not {expected.printed}"
-        )
-    outcome = expected if expected.error is None else relaxed
+        whole = "".join(p + "\n" for p in told.expected.printed)
+        agree = one_begins_with_the_other(result.printed, whole)
+        return None if agree else f"printed: {result.printed!r} before the error, not {told.expected.printed}"
+    outcome = told.outcome
     if outcome.error == "overflow":
         return None  # of a whole number that is only compared, which nobody can see
     if outcome.error is not None:
-        return f"accepted: the oracle says {expected.error}"
+        return f"accepted: the oracle says {outcome.error}"
     if outcome.notes.ambiguous or (outcome.notes.signed and not exact):
         return None
-    if not same_text(result.printed, "".join(p + "\n" for p in outcome.printed)):
-        return f"printed: {result.printed!r}, not {outcome.printed}"
-    for name, value in outcome.variables.items():
+    return _difference(result, "".join(p + "\n" for p in outcome.printed), outcome.variables)
+
+
+def _against_base(result: Result, base: Result, notes: Notes) -> str | None:
+    """An error may be dropped with dead code, but none may come; both runs then give the same."""
+    if base.error is not None or base.crash is not None:
+        return None
+    if result.error is not None:
+        return f"refused: {result.error}"
+    found = None if notes.ambiguous or notes.signed else _difference(result, base.printed, base.variables)
+    ours, theirs = result.spending.seconds, base.spending.seconds
+    if found is None and ours is not None and theirs is not None and ours > theirs * ROUNDING:
+        return f"cost of the run: {theirs} s becomes {ours} s"
+    return found
+
+
+def _difference(result: Result, printed: str, variables: Mapping[str, Any]) -> str | None:
+    if not same_text(result.printed, printed):
+        return f"printed: {result.printed!r}, not {printed!r}"
+    for name, value in variables.items():
         if name not in result.variables:
             return f"variable: {name} is missing"
         if not same_value(result.variables[name], value):
             return f"variable: {name} is {_show(result.variables[name])}, not {_show(value)}"
-    more = set(result.variables) - set(outcome.variables)
+    more = set(result.variables) - set(variables)
     return f"variable: {sorted(more)} should not exist" if more else None
+
+
+def _has_special(result: Result) -> bool:
+    """Whether a NaN or Inf is left at the end."""
+    notes = Notes()
+    for value in result.variables.values():
+        notes.see(value)
+    return notes.special or "NaN" in result.printed or "Infinity" in result.printed
 
 
 def _same_input(a: Any, b: Any) -> bool:
@@ -138,54 +203,4 @@ def _same_input(a: Any, b: Any) -> bool:
 
 
 def _show(value: Any) -> str:
-    return repr(value.toNumPy() if isinstance(value, Matrix) else value).replace("\n", " ")
-
-
-# ---------------------------------------------------------------- comparing
-def same_value(got: Any, want: Any) -> bool:
-    """Equal up to rounding; the types of scalars must agree."""
-    if isinstance(want, np.ndarray):
-        return isinstance(got, Matrix) and got.shape == want.shape and _close(got.toNumPy(), want)
-    if isinstance(want, ListValue):
-        items = list(got.values()) if isinstance(got, dict) else got
-        names = tuple(got) if isinstance(got, dict) else None
-        return isinstance(items, list) and names == want.names and len(items) == len(want.items) and all(map(same_value, items, want.items))
-    if isinstance(want, float):
-        return isinstance(got, float) and _close(np.float64(got), np.float64(want))
-    return type(got) is type(want) and (got == want or (isinstance(want, str) and same_text(got, want)))
-
-
-def _close(a: Any, b: Any) -> bool:
-    scale = np.max(np.abs(b[np.isfinite(b)]), initial=1.0) if isinstance(b, np.ndarray) else 1.0
-    return bool(np.allclose(a, b, rtol=TOLERANCE, atol=TOLERANCE * scale, equal_nan=True))
-
-
-def same_text(got: str, want: str) -> bool:
-    """The same words; numbers up to rounding."""
-    if got == want:
-        return True
-    a, b = re.split(r"([\s|,]+)", got), re.split(r"([\s|,]+)", want)
-    return len(a) == len(b) and all(x == y or _same_number(x, y) for x, y in zip(a, b, strict=True))
-
-
-def _same_number(x: str, y: str) -> bool:
-    numbers = [re.split(r"(-?\d+\.\d+(?:E-?\d+)?)", s) for s in (x, y)]
-    if len(numbers[0]) != len(numbers[1]):
-        return False
-    for p, q in zip(*numbers, strict=True):
-        if p != q:
-            try:
-                u, v = float(p), float(q)
-            except ValueError:
-                return False
-            if not (math.isclose(u, v, rel_tol=TOLERANCE, abs_tol=PRINTED) or (u != u and v != v)):
-                return False
-    return True
-
-
-def _prefix(printed: str, expected: list[str]) -> bool:
-    """One text begins with the other: how much is printed before an error is not laid down."""
-    whole = "".join(p + "\n" for p in expected)
-    count = min(printed.count("\n"), whole.count("\n"))
-    cut = lambda t: "\n".join(t.split("\n")[:count])  # noqa: E731
-    return same_text(cut(printed), cut(whole))
+    return repr(value).replace("\n", " ") if not isinstance(value, ListValue) else f"list{value.items}"

@@ -1,0 +1,59 @@
+"""What the cost model says of a run: of every plan against the block it was made from, and of all that was executed."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+from unittest import mock
+
+from dmlite.hop.cost import cost_of
+from dmlite.runtime import engine
+
+ROUNDING = 1 + 1e-9
+
+
+@dataclass
+class Spending:
+    """spent: seconds of every executed block by the cost model. dearer: plans that cost more than their block."""
+
+    spent: list[float | None] = field(default_factory=list)
+    dearer: list[str] = field(default_factory=list)
+
+    @property
+    def seconds(self) -> float | None:
+        """Of the whole run; None when something has no known cost."""
+        return None if None in self.spent else sum(s for s in self.spent if s is not None)
+
+
+@contextlib.contextmanager
+def watched() -> Iterator[Spending]:
+    """Watch every block that is planned and run inside."""
+    found = Spending()
+    planned = threading.local()  # parfor plans in threads
+    rewrite, load = engine.rewrite, engine.Engine._load
+
+    def weighed(block: Any, facts: Any, rules: Any, **options: Any) -> Any:
+        before = cost_of([r.hop for r in block.roots], facts).seconds
+        roots, firings = rewrite(block, facts, rules, **options)
+        after = cost_of([r.hop for r in roots], facts).seconds if firings else before
+        if before is not None and (after is None or after > before * ROUNDING):
+            names = ", ".join(dict.fromkeys(f.rule for f in firings))
+            found.dearer.append(f"{before} s becomes {after} s for {', '.join(map(str, block.outputs))}, by {names}")
+        planned.seconds = after
+        return roots, firings
+
+    def counting(self: engine.Engine, name: str, source: str, lines: Any, namespace: dict[str, Any]) -> Callable[..., Any]:
+        """The last line of a plan counts too; a function around it would be one more owner of what is stored into in place."""
+        if hasattr(planned, "seconds"):
+            begin, _, end = source.rpartition("    return ")
+            source = f"{begin}    spend(); return {end}"
+            namespace = namespace | {"spend": partial(found.spent.append, planned.seconds)}
+            del planned.seconds
+        return load(self, name, source, lines, namespace)
+
+    with mock.patch.object(engine, "rewrite", weighed), mock.patch.object(engine.Engine, "_load", counting):
+        yield found
