@@ -89,6 +89,8 @@ def explain(script: Script, name: str, engine: Engine, level: str = "plan", form
 def measure(engine: Engine, inputs: Mapping[str, Any]) -> Run:
     """Run a program that was compiled with `Stats(sizes=True)`. Raises DMLError."""
     with PeakMemory() as memory:
+        if engine.stats is not None:
+            engine.stats.memory = memory
         start = perf_counter()
         engine.run(inputs)
         seconds = perf_counter() - start

@@ -15,7 +15,8 @@ from typing import Any, Final
 from dmlite.explain.accuracy import heaviest, size_errors, timed
 from dmlite.explain.layout import layered
 from dmlite.explain.record import BlockRecord, Graph, Item, Operator, Place, Record, Rewrite
-from dmlite.explain.text import control_text, line_text, saving_text, seconds_text, share_text, signature, size_text, statement, text_of
+from dmlite.explain.text import control_text, line_text, saving_text, share_text, signature, size_text, statement, text_of
+from dmlite.hop.machine import seconds_text
 from dmlite.hop.ops import BY_NAME
 from dmlite.memory import human
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from dmlite.explain.accuracy import all_errors, heaviest, size_errors, timed
 from dmlite.explain.record import BlockRecord, FunctionRecord, Graph, Item, Operator, Place, Record, Rewrite, Value
+from dmlite.hop.machine import seconds_text
 from dmlite.memory import human
 
 View = Callable[[BlockRecord], Iterator[str]]
@@ -162,16 +163,6 @@ def share_text(share: float) -> str:
 
 def _bytes(value: Value) -> str:
     return "" if value.kind != "matrix" else "?" if value.bytes is None else human(value.bytes)
-
-
-def seconds_text(seconds: float | None) -> str:
-    """`1.2 ms`; `?` when it is not known."""
-    if seconds is None:
-        return "?"
-    for unit, factor in (("s", 1.0), ("ms", 1e3), ("us", 1e6)):
-        if seconds * factor >= 1:
-            return f"{seconds * factor:.3g} {unit}"
-    return f"{seconds * 1e9:.3g} ns" if seconds > 0 else "0"
 
 
 def _actual(operator: Operator) -> list[str]:

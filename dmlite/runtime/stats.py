@@ -28,7 +28,10 @@ class Entry:
 
 @dataclass
 class Measured:
-    """What one step of one plan took and gave. The size is that of a recent result; rows to bytes are None for scalars."""
+    """What one step of one plan took and gave. The size is that of a recent result; rows to bytes are None for scalars.
+
+    grew: by how many bytes the memory of the process grew while it ran, at its highest; None where nobody looked.
+    """
 
     seconds: float = 0.0
     calls: int = 0
@@ -37,6 +40,7 @@ class Measured:
     nnz: int | None = None
     bytes: int | None = None
     dense: bool | None = None
+    grew: int | None = None
 
     def look_at(self, value: Any) -> None:
         """Note the size of a result. Counting non-zeros reads a dense matrix once."""
@@ -51,12 +55,15 @@ class Stats:
     """Collects what instrumented blocks record.
 
     sizes: also look at results, at the 1st, 2nd, 4th, 8th, ... call of a step, outside of the measured time.
+    memory: then also by how much it grew meanwhile, if this is set before the run.
     """
 
     clock = staticmethod(perf_counter)
 
     def __init__(self, *, sizes: bool = False) -> None:
         self.sizes = sizes
+        self.memory: PeakMemory | None = None
+        self._marked = True  # whether memory was marked right before the step that runs now
         self._plans: list[tuple[Sequence[Any], list[Measured]]] = []
 
     def recorder(self, steps: Sequence[Any]) -> Callable[[int, float, Any], None]:
@@ -69,10 +76,19 @@ class Stats:
             step = measured[number]
             step.seconds += seconds
             calls = step.calls = step.calls + 1
-            if sizes and not calls & (calls - 1):
-                step.look_at(value)
+            if sizes:
+                self._look(step, value, often=bool(calls & (calls - 1)))
 
         return record
+
+    def _look(self, step: Measured, value: Any, *, often: bool) -> None:
+        if not often:
+            if self.memory is not None:
+                grew = self.memory.mark()
+                if self._marked:
+                    step.grew = max(step.grew or 0, grew)
+            step.look_at(value)
+        self._marked = not often
 
     def of(self, steps: Sequence[Any]) -> list[Measured] | None:
         """What was recorded for the steps of one plan, or None when it was made without statistics."""
@@ -103,16 +119,29 @@ class PeakMemory:
     bytes: int = 0
 
     def __enter__(self) -> PeakMemory:
-        try:
-            with open("/proc/self/clear_refs", "w") as file:
-                file.write("5")
-        except OSError:
-            pass
-        self._start = _resident()
+        _forget_peak()
+        self._start = self._mark = _resident()
+        self._highest = 0
         return self
 
+    def mark(self) -> int:
+        """By how much memory grew at its highest since the last mark; from now on counted anew."""
+        peak = _peak()
+        grew, self._highest = max(0, peak - self._mark), max(self._highest, peak)
+        _forget_peak()
+        self._mark = _resident()
+        return grew
+
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.bytes = max(0, _peak() - self._start)
+        self.bytes = max(0, self._highest - self._start, _peak() - self._start)
+
+
+def _forget_peak() -> None:
+    try:
+        with open("/proc/self/clear_refs", "w") as file:
+            file.write("5")
+    except OSError:
+        pass
 
 
 def _resident() -> int:

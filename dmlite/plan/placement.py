@@ -1,0 +1,62 @@
+"""Where each operator of a plan runs, and why there: decided from the description of a machine, without touching any device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from dmlite.hop.cost import bytes_of, estimate
+from dmlite.hop.infer import FactTable
+from dmlite.hop.machine import Device, Machine, here, seconds_text
+from dmlite.hop.node import LITERAL, Hop
+from dmlite.hop.ops import BY_NAME
+from dmlite.memory import human
+from dmlite.plan.physical import BlockPlan
+
+LOCAL: Final = "local"
+
+
+@dataclass(frozen=True)
+class Placement:
+    """backend: `local`, or the name of a device. reason: why not elsewhere, or why there."""
+
+    backend: str
+    reason: str
+
+
+def place(plan: BlockPlan, machine: Machine | None = None) -> dict[Hop, Placement]:
+    """Where each step of a plan runs. Devices hold no kernels yet, so that is here; the reason tells what speaks against each."""
+    machine = here() if machine is None else machine
+    return {step.hop: Placement(LOCAL, why_local(step.hop, plan.facts, machine)) for step in plan.steps}
+
+
+def why_local(hop: Hop, facts: FactTable, machine: Machine) -> str:
+    """Why an operator is not computed on a device, for operands that lie in the memory of the machine."""
+    if not machine.devices:
+        return "no GPU on this machine"
+    if not any(facts[h].is_matrix for h in (hop, *hop.args)):
+        return "not about matrices"
+    return "; ".join(_against(hop, facts, machine, device) for device in machine.devices)
+
+
+def _against(hop: Hop, facts: FactTable, machine: Machine, device: Device) -> str:
+    row = BY_NAME.get(hop.op)
+    if row is None or row.kernel not in device.kernels:
+        return f"the {device.name} backend does not run this operator"
+    needed = _bytes([hop, *dict.fromkeys(a for a in hop.args if a.op != LITERAL)], facts)
+    seconds = estimate(hop, facts, machine).seconds
+    if needed is None or seconds is None:
+        return "its size is not known before it runs"
+    if needed > device.memory:
+        return f"needs {human(needed)}, the {device.name} has {human(device.memory)}"
+    if seconds <= device.call:
+        return f"too small: {seconds_text(seconds)} here, where starting a kernel of the {device.name} takes {seconds_text(device.call)}"
+    there = device.call + (seconds - machine.call) / device.speed
+    moving = needed / device.transfer
+    return f"moving {human(needed)} takes {seconds_text(moving)}, computing there saves {seconds_text(max(0.0, seconds - there))}"
+
+
+def _bytes(hops: Iterable[Hop], facts: FactTable) -> int | None:
+    sizes = [bytes_of(facts[h]) for h in hops]
+    return None if None in sizes else sum(s for s in sizes if s is not None)
