@@ -119,7 +119,7 @@ class Collector:
         number = len(self.blocks)
         lineage = Lineage(shown.firings)
         naming = OperatorNames(self.variables)
-        facts = FactTable(shown.facts_in, lenient=True)
+        facts = shown.plan.facts
         before = naming.before(block.roots)
         plan_roots = _roots(shown.plan, block)
         after = naming.after(plan_roots, before, lineage)

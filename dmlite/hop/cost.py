@@ -77,7 +77,9 @@ def _work(row: Op, flops: float, operands: Sequence[Fact], machine: Machine) -> 
 
 
 def _as_expected(fact: Fact) -> Fact:
-    """The fact with its expected non-zeros in place of the upper bound."""
+    """The fact with the non-zeros to work on in place of the upper bound: those expected, of an array all cells."""
+    if fact.dense:
+        return fact if fact.nnz == fact.cells else replace(fact, nnz=fact.cells)
     return fact if fact.nnz_avg is None else replace(fact, nnz=math.ceil(fact.nnz_avg))
 
 
@@ -99,7 +101,7 @@ def _stored(fact: Fact) -> float | None:
 
 def is_sparse(fact: Fact) -> bool:
     """Whether a matrix is expected to be CSR."""
-    if not fact.is_matrix or fact.cells is None or fact.cols == 1:
+    if not fact.is_matrix or fact.dense or fact.cells is None or fact.cols == 1:
         return False
     nnz = nonzeros(fact)
     return nnz is not None and nnz <= SPARSE_LIMIT * fact.cells and fact.cells > 0
@@ -118,7 +120,7 @@ class Factor:
     @classmethod
     def of(cls, fact: Fact) -> Factor:
         """The factor with this fact, whose shape is known."""
-        size, nnz = bytes_of(fact), nonzeros(fact)
+        size, nnz = bytes_of(fact), None if fact.dense else nonzeros(fact)
         assert fact.rows is not None and fact.cols is not None and size is not None
         return cls(fact.rows, fact.cols, float(fact.rows * fact.cols) if nnz is None else nnz, size, is_sparse(fact))
 
@@ -146,8 +148,8 @@ def cost_of(roots: Iterable[Hop], facts: FactTable, machine: Machine = DEFAULT) 
     return total(postorder(roots), facts, machine)
 
 
-def bytes_of(fact: Fact, *, dense: bool = False) -> int | None:
-    """Bytes of a value in memory, None when its size is not known; `dense` says that it is certainly an array."""
+def bytes_of(fact: Fact) -> int | None:
+    """Bytes of a value in memory, None when its size is not known."""
     if fact.is_scalar:
         return _SCALAR_BYTES
     if fact.cells is None:
@@ -155,7 +157,7 @@ def bytes_of(fact: Fact, *, dense: bool = False) -> int | None:
     assert fact.rows is not None
     as_array = _CELL_BYTES * fact.cells
     nnz = nonzeros(fact)
-    if dense or nnz is None or not is_sparse(fact):
+    if nnz is None or not is_sparse(fact):
         return as_array
     return int(_NONZERO_BYTES * nnz + _ROW_BYTES * (fact.rows + 1))
 

@@ -8,10 +8,13 @@ from dataclasses import replace
 from typing import Final
 
 from dmlite.hop.facts import Fact
+from dmlite.hop.node import Hop
 from dmlite.hop.ops import BY_NAME
 
 # The share of cells that a comparison keeps: between a half and all, and wrong by the same factor either way.
 KEPT: Final = math.sqrt(0.5)
+_COMPARING: Final = frozenset({"le", "ge", "eq"})
+_EXTREMES: Final = frozenset({"rowMins", "rowMaxs", "colMins", "colMaxs"})
 Density = Callable[..., float | None]
 
 
@@ -30,12 +33,26 @@ def expected_nnz(op: str, result: Fact, operands: Sequence[Fact]) -> float | Non
     return min(max(density * cells, float(result.nnz_min)), float(most))
 
 
-def expecting(op: str, result: Fact, operands: Sequence[Fact]) -> Fact:
-    """`result` with its expected non-zeros, where something better than the upper bound is known."""
+def expecting(hop: Hop, result: Fact, operands: Sequence[Fact]) -> Fact:
+    """`result` of `hop` with its expected non-zeros, where something better than the upper bound is known."""
     if result.nnz_avg is not None or not result.is_matrix:
         return result
-    average = expected_nnz(op, result, operands)
+    average = _by_form(hop, result, operands)
+    average = expected_nnz(hop.op, result, operands) if average is None else average
     return result if average is None or average == result.nnz else replace(result, nnz_avg=average)
+
+
+def _by_form(hop: Hop, result: Fact, operands: Sequence[Fact]) -> float | None:
+    """Of a matrix combined with an aggregate of itself by rows or columns, where averages would count the two as independent."""
+    if hop.op not in _COMPARING and hop.op != "div":
+        return None
+    for x, own in (hop.args, hop.args[::-1]):
+        if own.op in (*_BY_ROW, *_BY_COLUMN) and own.args[0] is x:
+            if hop.op == "div":
+                return operands[0].nnz_avg if own is hop.args[1] else None
+            if own.op in _EXTREMES:  # one cell reaches it, where there are no ties
+                return result.rows if own.op in _BY_ROW else result.cols
+    return None
 
 
 def product_density(x: float, y: float, inner: float) -> float:
@@ -73,6 +90,21 @@ def _sum(_: Fact, *operands: Fact) -> float:
 
 def _times(_: Fact, *operands: Fact) -> float:
     return math.prod(map(_of, operands))
+
+
+def _complement(_: Fact, x: Fact) -> float:
+    """1 - X: of a matrix of zeros and ones, what was zero."""
+    return 1.0 - _of(x) if x.integer and 0 <= x.low and x.high <= 1 else 1.0
+
+
+def _difference(result: Fact, x: Fact, y: Fact) -> float:
+    return _complement(result, y) if x.is_const and x.value == 1 else _sum(result, x, y)
+
+
+def _remainder(_: Fact, x: Fact, y: Fact) -> float:
+    """One whole number among `y` is a multiple of it."""
+    whole = x.integer and y.is_const and y.integer and abs(y.value) >= 1
+    return _of(x) * (1.0 - 1.0 / abs(y.value)) if whole else _of(x)
 
 
 def _quotient(_: Fact, x: Fact, y: Fact) -> float:
@@ -212,8 +244,11 @@ def _triangle(result: Fact, x: Fact, diag: Fact, values: Fact) -> float:
 _BY_ROW: Final = ("rowSums", "rowProds", "rowMeans", "rowMins", "rowMaxs", "rowSumsSq")
 _BY_COLUMN: Final = ("colSums", "colProds", "colMeans", "colMins", "colMaxs", "colSumsSq")
 _RULES: Final[dict[str, Density]] = {
-    **dict.fromkeys(("add", "sub", "or_", "xor", "bitwOr", "bitwXor"), _sum),
+    **dict.fromkeys(("add", "or_", "xor", "bitwOr", "bitwXor"), _sum),
     **dict.fromkeys(("mul", "and_", "bitwAnd"), _times),
+    "sub": _difference,
+    "one_minus": _complement,
+    "mod": _remainder,
     "axpy": lambda r, x, s, y: _either(_of(x), _of(s) * _of(y)),
     "div": _quotient,
     "pow": _power,

@@ -29,6 +29,7 @@ class Fact:
     may_nan: False when certainly no cell is NaN or infinite.
     integer: every cell is a whole number (or not finite).
     structure: of {symmetric, lower, upper, diagonal, permutation, rows_sum_to_one}.
+    dense: certainly stored as an array, however few cells are not zero.
     value: the constant itself, for scalars and literal lists.
     """
 
@@ -45,6 +46,7 @@ class Fact:
     may_nan: bool = True
     integer: bool = False
     structure: frozenset[str] = frozenset()
+    dense: bool = False
 
     def __eq__(self, other: object) -> bool:
         """Constants are equal as DML tells them apart: by type and by the sign of zero; NaN equals NaN."""
@@ -56,7 +58,7 @@ class Fact:
     def _key(self) -> tuple[Any, ...]:
         exact = repr(self.value) if isinstance(self.value, (float, tuple)) else self.value
         sizes = (self.kind, self.vtype, self.rows, self.cols, self.nnz, self.value.__class__, exact)
-        return (*sizes, self.nnz_min, self.nnz_avg, self.low, self.high, self.may_nan, self.integer, self.structure)
+        return (*sizes, self.nnz_min, self.nnz_avg, self.low, self.high, self.may_nan, self.integer, self.structure, self.dense)
 
     @property
     def is_matrix(self) -> bool:
@@ -134,6 +136,7 @@ class Fact:
             self.may_nan or other.may_nan,
             self.integer and other.integer,
             self.structure & other.structure,
+            self.dense and other.dense,
         )
 
     def without_value(self) -> Fact:

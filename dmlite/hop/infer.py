@@ -10,10 +10,11 @@ from typing import TypeAlias
 from dmlite.hop.estimates import expecting
 from dmlite.hop.facts import UNKNOWN, Fact, constant, matrix, scalar
 from dmlite.hop.linear import difference
-from dmlite.hop.mnc import Sketch, sketched
+from dmlite.hop.mnc import COUNTED, Sketch, full, sketched
 from dmlite.hop.node import HOLE, LITERAL, LIVE_IN, PICK, Hop
 from dmlite.hop.ops import BY_NAME
 from dmlite.hop.ops.row import Op, ShapeError, Size
+from dmlite.hop.storage import is_dense
 from dmlite.hop.structure import refine
 
 Sketches: TypeAlias = Mapping[str, Callable[[], Sketch]]
@@ -75,11 +76,13 @@ class FactTable:
             return self._pick(hop)
         row = BY_NAME[hop.op]
         facts = [self[a] for a in hop.args]
-        fact = expecting(hop.op, refine(hop.op, self._shape(hop, row, facts), facts), facts)
-        return self._counted(hop, fact) if hop.op == "matmul" and self._sketches else fact
+        fact = expecting(hop, refine(hop.op, self._shape(hop, row, facts), facts), facts)
+        if is_dense(hop, fact, facts):
+            return replace(fact, dense=True)
+        return self._counted(hop, fact) if self._sketches and hop.op in COUNTED else fact
 
     def _counted(self, hop: Hop, fact: Fact) -> Fact:
-        """What sketches of the factors tell of the non-zeros of a product."""
+        """What sketches of the operands tell of the non-zeros of a result."""
         sketch = self._sketch(hop) if fact.cells else None
         if sketch is None:
             return fact
@@ -87,12 +90,21 @@ class FactTable:
         return replace(fact, nnz_avg=min(max(sketch.nnz, fact.nnz_min), most))
 
     def _sketch(self, hop: Hop) -> Sketch | None:
+        """Of a sparse live-in, and of what comes of it together with full matrices."""
         if hop not in self._sketched:
             make = self._sketches.get(hop.value) if hop.op == LIVE_IN else None
             parts = [self._sketch(a) for a in hop.args]
-            known = parts and all(p is not None for p in parts)
-            self._sketched[hop] = make() if make else sketched(hop.op, [p for p in parts if p is not None]) if known else None
+            if any(p is not None for p in parts):
+                parts = [_full(self[a]) if p is None else p for a, p in zip(hop.args, parts, strict=True)]
+                self._sketched[hop] = sketched(hop.op, parts)
+            else:
+                self._sketched[hop] = make() if make else None
         return self._sketched[hop]
+
+    def forget_sketches(self) -> None:
+        """Let go of the values of the live-ins; what is known by now stays known."""
+        self._sketches = {}
+        self._sketched.clear()
 
     def _shape(self, hop: Hop, row: Op, facts: list[Fact]) -> Fact:
         """Kind, value type, dimensions and the bound on the non-zeros."""
@@ -125,6 +137,10 @@ class FactTable:
             return 1
         gap = difference(high, low, self.__getitem__)
         return None if gap is None or gap < 0 else gap + 1
+
+
+def _full(fact: Fact) -> Sketch | None:
+    return full(fact.rows, fact.cols) if fact.dense and fact.rows is not None and fact.cols is not None else None
 
 
 def _leftindex(row: Op, facts: list[Fact]) -> Fact:

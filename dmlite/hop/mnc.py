@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -52,6 +52,12 @@ def sketch_of(x: Any) -> Sketch:
 def _sketch(rows: Any, cols: Any, lone_rows: Any = None, lone_cols: Any = None) -> Sketch:
     floats = [None if a is None else np.asarray(a, dtype=np.float64) for a in (rows, cols, lone_rows, lone_cols)]
     return Sketch(floats[0], floats[1], *(np.zeros(len(f)) if a is None else a for f, a in zip(floats[:2], floats[2:], strict=True)))
+
+
+def full(rows: int, cols: int) -> Sketch:
+    """The sketch of a matrix without zeros."""
+    by_row, by_col = np.full(rows, float(cols)), np.full(cols, float(rows))
+    return Sketch(by_row, by_col, by_row if rows == 1 else np.zeros(rows), by_col if cols == 1 else np.zeros(cols))
 
 
 # ---------------------------------------------------------------- products
@@ -119,18 +125,48 @@ def _spread(counts: np.ndarray, total: float, most: int) -> np.ndarray:
 
 
 # ---------------------------------------------------------------- other operators
-def sketched(op: str, operands: Sequence[Sketch]) -> Sketch | None:
-    """The sketch of an operator's result over matrices; None for operators it says nothing about."""
-    if op == "matmul":
-        return product(*operands)
-    if op == "t":
-        (x,) = operands
-        return Sketch(x.cols, x.rows, x.lone_cols, x.lone_rows)
-    if op in ("mul", "add", "sub") and operands[0].shape == operands[1].shape:
-        return _cellwise(op, *operands)
-    if op in ("cbind", "rbind"):
-        return _bound(op, operands)
-    return None
+_BY_ROW: Final = frozenset({"rowSums", "rowMeans", "rowMaxs", "rowMins", "rowSumsSq"})
+_BY_COLUMN: Final = frozenset({"colSums", "colMeans", "colMaxs", "colMins", "colSumsSq"})
+_KEPT: Final = frozenset({"mul", "div", "neg", "abs", "sqrt", "square", "sign"})
+COUNTED: Final = frozenset({"matmul", "tmm", "tsmm_left", "tsmm_right", "mul", "add", "sub"}) | _BY_ROW | _BY_COLUMN
+
+
+def sketched(op: str, operands: Sequence[Sketch | None]) -> Sketch | None:
+    """The sketch of an operator's result; None for operators it says nothing about. `operands`: None for scalars and what is not known."""
+    x, *others = operands
+    if x is None:
+        return others[0] if op == "mul" and len(others) == 1 else None
+    if op in _KEPT and all(y is None for y in others):
+        return x
+    if None in others:
+        return None
+    return _of_matrices(op, x, [y for y in others if y is not None])
+
+
+def _of_matrices(op: str, x: Sketch, others: list[Sketch]) -> Sketch | None:
+    match op:
+        case "matmul":
+            return product(x, *others)
+        case "tmm":
+            return product(_turned(x), *others)
+        case "tsmm_left":
+            return product(_turned(x), x)
+        case "tsmm_right":
+            return product(x, _turned(x))
+        case "t":
+            return _turned(x)
+        case "cbind" | "rbind":
+            return _bound(op, [x, *others])
+        case "mul" | "add" | "sub" if others[0].shape == x.shape:
+            return _cellwise(op, x, *others)
+    filled = np.minimum(x.rows if op in _BY_ROW else x.cols, 1.0)
+    if op in _BY_ROW:
+        return _sketch(filled, [filled.sum()])
+    return _sketch([filled.sum()], filled) if op in _BY_COLUMN else None
+
+
+def _turned(x: Sketch) -> Sketch:
+    return Sketch(x.cols, x.rows, x.lone_cols, x.lone_rows)
 
 
 def _cellwise(op: str, x: Sketch, y: Sketch) -> Sketch:

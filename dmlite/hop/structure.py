@@ -7,18 +7,20 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
-from dmlite.hop.facts import Fact
+from dmlite.hop.facts import NO_VALUE, Fact
+from dmlite.hop.ops import BY_NAME
 
 Refine = Callable[..., dict[str, Any]]
 # Products: a zero of one operand makes the result zero only where the other is finite.
 _ZERO_TIMES: Final = frozenset({"mul", "matmul", "tsmm_left", "tsmm_right", "tmm", "mmchain", "mmchain_w", "mmchain_y", "axpy"})
+_TIMES: Final = {op: BY_NAME[op] for op in ("mul", "matmul", "tmm")}
 Interval = tuple[float, float]
 
 
 def refine(op: str, result: Fact, operands: list[Fact]) -> Fact:
     """`result` with everything more that the operands tell about the result of `op`."""
     if op in _ZERO_TIMES and any(f.may_nan for f in operands):
-        result = replace(result, nnz=result.cells)  # zero times NaN or infinity is NaN
+        result = replace(result, nnz=_nnz_beside_nan(op, result, operands))
     rule = _RULES.get(op)
     if rule is None or result.kind not in ("matrix", "scalar"):
         return result
@@ -30,6 +32,19 @@ def refine(op: str, result: Fact, operands: list[Fact]) -> Fact:
     if result.cells is not None and found.get("high", 0) < 0:
         found.setdefault("nnz_min", result.cells)
     return replace(result, **found) if found else result
+
+
+def _nnz_beside_nan(op: str, result: Fact, operands: list[Fact]) -> int | None:
+    """Zero times NaN or infinity is NaN: the zeros of an operand count only where the other one is finite."""
+    if op not in _TIMES or result.cells is None:
+        return result.cells
+    counting = [f if not other.may_nan else _without_zeros(f) for f, other in zip(operands, operands[::-1], strict=True)]
+    nnz = _TIMES[op].nnz(*counting)  # type: ignore[misc]
+    return result.cells if nnz is None else min(nnz, result.cells)
+
+
+def _without_zeros(fact: Fact) -> Fact:
+    return replace(fact, nnz=fact.cells, value=NO_VALUE)
 
 
 # ---------------------------------------------------------------- intervals
@@ -198,7 +213,12 @@ def _rand(rows: Fact, cols: Fact, low: Fact, high: Fact, sparsity: Fact, seed: F
 
 
 def _seq(first: Fact, last: Fact, step: Fact) -> dict[str, Any]:
-    out: dict[str, Any] = {"may_nan": False, "integer": first.integer and (step.integer or step.kind == "unknown")}
+    whole = first.integer and (step.integer or step.kind == "unknown")
+    out: dict[str, Any] = {"may_nan": False, "integer": whole}
+    if whole and last.integer and first.is_const and last.is_const and (step.is_const or step.kind == "unknown"):
+        stride = step.value if step.is_const else 1 if last.value >= first.value else -1
+        cells = abs(int((last.value - first.value) // stride)) + 1 if stride else 1
+        out["nnz"] = out["nnz_min"] = cells - (stride != 0 and -first.value % stride == 0 and 0 <= -first.value / stride < cells)
     if not (math.isinf(first.low) or math.isinf(last.low)):
         out |= {"low": min(first.low, last.low), "high": max(first.high, last.high)}
     return out

@@ -18,29 +18,6 @@ from dmlite.hop.ops import BY_NAME
 from dmlite.hop.program import Root
 from dmlite.rewrite.driver import count_uses
 
-# Operators that may give CSR even when every operand is dense.
-_MAY_BE_SPARSE = frozenset(
-    [
-        "rand",
-        "table",
-        "table_dims",
-        "diag",
-        "read",
-        "readMM",
-        "eval",
-        "matrix",
-        "lower.tri",
-        "upper.tri",
-        "removeEmpty",
-        "replace",
-        "as.matrix",
-        "outer",
-        "one_hot",
-        "index",
-        "leftindex",
-    ]
-)
-DENSE_FILL = 1 << 27  # filled matrices up to this many cells are dense arrays, zeros too
 RECYCLE_CELLS = 1 << 15  # from here on fresh memory costs page faults, so old buffers of loop variables are used again
 REUSE_CELLS = 4096  # below this a fresh small array is as cheap as writing into an old one
 
@@ -82,14 +59,13 @@ _HIDING = frozenset({"index", "leftindex", "lt", "le", "gt", "ge", "eq", "ne"})
 
 
 class Planner:
-    """Plans one block for live-ins with the given facts; `dense_in` names those known to be dense arrays."""
+    """Plans one block for live-ins with the given facts."""
 
-    def __init__(self, roots: list[Root], facts: FactTable, dense_in: Mapping[str, bool], live_after: set[str], spans: Mapping[Hop, Span]):
+    def __init__(self, roots: list[Root], facts: FactTable, live_after: set[str], spans: Mapping[Hop, Span]):
         self.roots = roots
         self.facts = facts
         self.live_after = live_after
         self.spans = spans
-        self.dense_in = dense_in
         self.dense: dict[Hop, bool] = {}
         self.buffer: dict[Hop, Hop] = {}  # the node whose memory a value shares
 
@@ -105,7 +81,7 @@ class Planner:
             if hop.op == LITERAL:
                 continue
             if hop.op == LIVE_IN:
-                self.dense[hop] = self.dense_in.get(hop.value, False)
+                self.dense[hop] = self.facts[hop].dense
                 continue
             steps.append(self._step(hop, left, holders))
         return BlockPlan(steps, inputs, recycled, outputs, self.facts, self.dense, self._internal(hops))
@@ -132,7 +108,7 @@ class Planner:
 
     def _step(self, hop: Hop, left: Counter[Hop], holders: Counter[Hop]) -> Step:
         fact = self.facts[hop]
-        step = Step(hop, fact, self._is_dense(hop, fact), self.spans.get(hop))
+        step = Step(hop, fact, fact.dense, self.spans.get(hop))
         self.dense[hop] = step.dense
         step.owned = hop.op == "leftindex" and self._may_overwrite(hop.args[0], left, holders)
         step.reuse = self._reusable(hop, fact, step.dense, left, holders)
@@ -144,17 +120,6 @@ class Planner:
             if left[arg] == 0 and arg.op not in (LITERAL, LIVE_IN):
                 step.dead.append(arg)
         return step
-
-    def _is_dense(self, hop: Hop, fact: Fact) -> bool:
-        if not fact.is_matrix or hop.op == PICK:
-            return False
-        if hop.op in ("index", "leftindex"):
-            return self.dense.get(hop.args[0], False)
-        if hop.op == "fill":
-            return isinstance(hop.args[0].value, (int, float)) and fact.cells is not None and fact.cells <= DENSE_FILL
-        if hop.op in _MAY_BE_SPARSE:
-            return False
-        return all(self.dense.get(a, False) for a in hop.args if not self.facts[a].is_scalar and a.op != LITERAL)
 
     def _may_overwrite(self, target: Hop, left: Counter[Hop], holders: Counter[Hop]) -> bool:
         """No one else in this block, and no later block, reads the old value; the run time still checks for aliases."""

@@ -161,19 +161,17 @@ class Engine:
     def _specialise(self, name: str, block: Block, args: tuple[Any, ...], by_value: frozenset[str]) -> Callable[..., Any]:
         inputs = block.inputs
         facts_in = {n: fact_of(v, block.fact_in(n), known_value=n in by_value) for n, v in zip(inputs, args, strict=False)}
-        dense = {n: isinstance(v, np.ndarray) for n, v in zip(inputs, args, strict=False)}
-        sketches = {n: partial(sketch_of, v) for n, v in zip(inputs, args, strict=False) if is_matrix(v) and not dense[n]}
-        return self.plan_block(f"{name}_{next(self._numbers)}", block, facts_in, dense, sketches)
+        sketches = {n: partial(sketch_of, v) for n, v in zip(inputs, args, strict=False) if is_matrix(v) and not facts_in[n].dense}
+        return self.plan_block(f"{name}_{next(self._numbers)}", block, facts_in, sketches)
 
-    def plan_block(
-        self, name: str, block: Block, facts_in: Mapping[str, Fact], dense: Mapping[str, bool], sketches: Sketches | None = None
-    ) -> Callable[..., Any]:
+    def plan_block(self, name: str, block: Block, facts_in: Mapping[str, Fact], sketches: Sketches | None = None) -> Callable[..., Any]:
         """Rewrite, plan, generate and load one block for the given facts; `sketches` of its sparse inputs, where they are at hand."""
         with settings(**vars(self.config)):
             rules = rules_for(self.config.opt_level, sizes_known=True)
-            roots, firings = rewrite(block, FactTable(facts_in, lenient=True, sketches=sketches), rules, thrifty=True)
-        planner = Planner(roots, FactTable(facts_in, lenient=True), dense, block.live_after, block.spans)
-        plan = planner.plan(block.inputs, block.recycled)
+            facts = FactTable(facts_in, lenient=True, sketches=sketches)
+            roots, firings = rewrite(block, facts, rules, thrifty=True)
+        plan = Planner(roots, facts, block.live_after, block.spans).plan(block.inputs, block.recycled)
+        facts.forget_sketches()  # plans outlive the values
         code = Emitter(plan, name, stats=self.stats is not None).emit()
         self.runs.append(BlockRun(block, facts_in, firings, code, plan))
         return self._load(name, code.source, code.lines, self._namespace(code, plan))
@@ -181,8 +179,8 @@ class Engine:
     def preview(self, block: Block) -> BlockRun:
         """The plan of a block for what is known at compile time; matrices count as dense arrays unless few non-zeros are expected."""
         facts = {n: block.fact_in(n) for n in block.inputs}
-        dense = {n: f.is_matrix and (f.sparsity is None or f.sparsity > SPARSE_LIMIT) for n, f in facts.items()}
-        self.plan_block(f"preview_{next(self._numbers)}", block, block.facts_in, dense)
+        arrays = {n: f.is_matrix and (f.sparsity is None or f.sparsity > SPARSE_LIMIT) for n, f in facts.items()}
+        self.plan_block(f"preview_{next(self._numbers)}", block, {n: replace(f, dense=arrays[n]) for n, f in facts.items()})
         return self.runs.pop()
 
     def _namespace(self, code: Code, plan: Any) -> dict[str, Any]:
@@ -234,11 +232,13 @@ def fact_of(value: Any, known: Fact, *, known_value: bool) -> Fact:
 def _matrix_fact(value: Any, known: Fact) -> Fact:
     """Of the non-zeros, only what the key of the plan tells: their number of binary digits. The count itself is an expectation."""
     rows, cols = value.shape
-    least, most, expected = 0, rows * cols, None
-    if not isinstance(value, np.ndarray):
+    least, most, expected = 0, rows * cols, known.nnz_avg
+    dense = isinstance(value, np.ndarray)
+    if not dense:
         digits = value.nnz.bit_length()
         least, most, expected = (1 << digits) >> 1, min(most, (1 << digits) - 1), float(value.nnz)
     if not known.is_matrix:
-        return matrix(rows, cols, most, nnz_min=least, nnz_avg=expected)
+        return matrix(rows, cols, most, nnz_min=least, nnz_avg=expected, dense=dense)
     most = most if known.nnz is None else min(most, known.nnz)
-    return replace(known, rows=rows, cols=cols, nnz=most, nnz_min=max(least, known.nnz_min), nnz_avg=expected)
+    expected = None if expected is None else min(expected, most)
+    return replace(known, rows=rows, cols=cols, nnz=most, nnz_min=max(least, known.nnz_min), nnz_avg=expected, dense=dense)

@@ -9,7 +9,7 @@ from scipy.sparse import csr_array, random_array
 from dmlite.hop import estimates, mnc
 from dmlite.hop.facts import matrix
 from dmlite.hop.infer import FactTable
-from dmlite.hop.node import live_in
+from dmlite.hop.node import live_in, make
 from dmlite.hop.text import dml_to_hop
 from tests.support.fixtures import computed
 
@@ -71,7 +71,8 @@ def test_expectations_stay_between_the_bounds():
     assert estimates.expected_nnz("mul", result, [half, matrix(10, 10, 1)]) == 20
     assert estimates.expected_nnz("add", matrix(10, None), [half, half]) is None
     assert estimates.expected_nnz("eigen", result, [half]) is None
-    assert estimates.expecting("add", matrix(10, 10), [full, full]).nnz_avg is None
+    x, y = live_in("x"), live_in("y")
+    assert estimates.expecting(make("add", (x, y)), matrix(10, 10), [full, full]).nnz_avg is None
 
 
 @pytest.mark.parametrize(

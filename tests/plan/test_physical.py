@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from unittest import mock
 
 import pytest
@@ -24,8 +25,8 @@ def plan(
 ) -> BlockPlan:
     """The plan of a block that binds the named roots; bare roots are effects. `after`: variables still read after it."""
     made = [Root(*r) if isinstance(r, tuple) else Root(None, r) for r in roots]
-    dense = {n: n not in sparse and f.is_matrix for n, f in FACTS.items()}
-    planner = Planner(made, FactTable(FACTS), dense, {*after, *(r.name for r in made if r.name)}, {})
+    facts = {n: replace(f, dense=n not in sparse and f.is_matrix) for n, f in FACTS.items()}
+    planner = Planner(made, FactTable(facts), {*after, *(r.name for r in made if r.name)}, {})
     return planner.plan(list(FACTS), list(recycled))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from dmlite.hop.cost import is_sparse
 from dmlite.rewrite.fuse.fusion import Fusion
 from dmlite.rewrite.rule import Match
 
@@ -23,8 +24,7 @@ def _beside(m: Match) -> bool:
 
 
 def _sparse(m: Match) -> bool:
-    share = m.fact("A").sparsity
-    return m.bound["A"].op != "t" and share is not None and share <= 0.4 and m.fact("A").rows == m.fact("B").rows is not None
+    return m.bound["A"].op != "t" and is_sparse(m.fact("A")) and m.fact("A").rows == m.fact("B").rows
 
 
 def _legal(m: Match) -> bool:
