@@ -49,8 +49,12 @@ class Calls:
     def hoist(self, call: ast.Call) -> None:
         """Make the call now and keep its first result in a variable of its own."""
         results = self.call(call)
+        self.keep(call, results[0] if results else literal(float("nan")))
+
+    def keep(self, call: ast.Call, result: Hop) -> None:
+        """Remember the result of a call until the expression around it takes it."""
         name = f"%t{fresh_tag()}"
-        self.lo.builder.bind(self.lo.scope, name, results[0] if results else literal(float("nan")))
+        self.lo.builder.bind(self.lo.scope, name, result)
         self._hoisted[id(call)] = name
 
     def take_hoisted(self, call: ast.Call) -> Hop | None:

@@ -31,10 +31,12 @@ _ROOTED = frozenset({"eval", "evalList"})
 
 
 def lower_expr(lo: Lowerer, expr: ast.Expr) -> Hop:
-    """The node of `expr` in the open block; calls of user functions inside it are made first."""
+    """The node of `expr` in the open block; calls inside it that may print are made first, in order."""
     for call in scan.calls(expr):
         if lo.calls.resolve(call) is not None:
             lo.calls.hoist(call)
+        elif call.namespace is None and call.name in _ROOTED:
+            lo.calls.keep(call, builtin_call(lo, call))
     return _lower(lo, expr)
 
 

@@ -64,12 +64,10 @@ class State:
             del self.given[test]
 
     def assume(self, cond: Expr, truth: bool) -> None:
-        """Go on where `cond` is `truth`."""
-        proven = _existing(cond, truth)
+        """Go on where `cond` is `truth`. What `exists` alone tells to be set nobody has set here, so it is not among what may be."""
+        self.sure |= _existing(cond, truth)
         if self.given and (test := condition(cond, truth)):
-            proven |= self.given.get(test, frozenset())
-        self.sure |= proven
-        self.maybe |= proven
+            self.sure |= self.given.get(test, frozenset())
 
     def learn(self, test: Condition | None, ends: Iterable[State]) -> None:
         """Remember what the paths on which `test` holds have set."""

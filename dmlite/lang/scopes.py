@@ -232,10 +232,11 @@ class Scope:
                     f"'{name}' is set only on some of the paths that lead here", use.span, "give it a value before the branch or loop"
                 )
         elif name not in self._reported:
-            self.problems.add(f"the variable '{name}' is not defined here", use.span, self._why_undefined(name, state))
+            self.problems.add(f"the variable '{name}' is not defined here", use.span, self._why_undefined(use, state))
         self._reported.add(name)
 
-    def _why_undefined(self, name: str, state: State) -> str:
+    def _why_undefined(self, use: Target, state: State) -> str:
+        name = use.name
         if name in SPELLED and name not in self._later:
             return f"write {SPELLED[name]}"
         if self.outer is not None and name in self.outer:
@@ -243,11 +244,20 @@ class Scope:
         if name in self._parfor_locals():
             return "what is first assigned inside a parfor loop does not outlive it; create it before the loop and fill its cells"
         if name in self._later:
-            return "it gets a value only further down"
+            never = "what sets it never runs, or ends in stop() before this is reached"
+            return never if self._set_before(use) else "it gets a value only further down"
         if name in set(self.calls.names()):
             return f"'{name}' is a function: call it as {name}(..)"
         near = did_you_mean(name, sorted(state.maybe | CONSTANTS))
         return near or ("functions see only their parameters" if self.outer is not None else "assign it first, or bind it as an input")
+
+    def _set_before(self, use: Target) -> bool:
+        """Whether the text before this use gives the variable a value."""
+        here = use.span.line, use.span.col
+        simple = (s for s in statements(self.body) if any(t.name == use.name and isinstance(t, Name) for t in targets(s)))
+        loops = (s for s in statements(self.body) if isinstance(s, For) and s.var == use.name)
+        ends = any((s.span.end_line, s.span.end_col) <= here for s in simple)
+        return ends or any((s.span.line, s.span.col) < here for s in loops)
 
     def _parfor_locals(self) -> set[str]:
         parfors = (s for s in statements(self.body) if isinstance(s, For) and s.parallel)
