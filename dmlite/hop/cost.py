@@ -78,7 +78,7 @@ def _work(row: Op, flops: float, operands: Sequence[Fact], machine: Machine) -> 
 
 def _as_expected(fact: Fact) -> Fact:
     """The fact with the non-zeros to work on in place of the upper bound: those expected, of an array all cells."""
-    if fact.dense:
+    if fact.cells is not None and not is_sparse(fact):
         return fact if fact.nnz == fact.cells else replace(fact, nnz=fact.cells)
     return fact if fact.nnz_avg is None else replace(fact, nnz=math.ceil(fact.nnz_avg))
 
@@ -120,7 +120,7 @@ class Factor:
     @classmethod
     def of(cls, fact: Fact) -> Factor:
         """The factor with this fact, whose shape is known."""
-        size, nnz = bytes_of(fact), None if fact.dense else nonzeros(fact)
+        size, nnz = bytes_of(fact), nonzeros(fact) if is_sparse(fact) else None
         assert fact.rows is not None and fact.cols is not None and size is not None
         return cls(fact.rows, fact.cols, float(fact.rows * fact.cols) if nnz is None else nnz, size, is_sparse(fact))
 

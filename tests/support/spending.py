@@ -16,17 +16,32 @@ from dmlite.runtime import engine
 ROUNDING = 1 + 1e-9
 
 
+@dataclass(frozen=True)
+class Spent:
+    """One block that was executed: its seconds by the cost model, and the variables it read and set."""
+
+    seconds: float | None
+    inputs: frozenset[str]
+    outputs: frozenset[str]
+
+
 @dataclass
 class Spending:
-    """spent: seconds of every executed block by the cost model. dearer: plans that cost more than their block."""
+    """spent: every executed block. dearer: plans that cost more than their block."""
 
-    spent: list[float | None] = field(default_factory=list)
+    spent: list[Spent] = field(default_factory=list)
     dearer: list[str] = field(default_factory=list)
 
     @property
     def seconds(self) -> float | None:
-        """Of the whole run; None when something has no known cost."""
-        return None if None in self.spent else sum(s for s in self.spent if s is not None)
+        """Of the whole run; None when something has no known cost.
+
+        Work is moved out of loops on the expectation that they run; where one did not, what was computed for it does not count.
+        """
+        read = frozenset().union(*(s.inputs for s in self.spent))
+        idle = lambda s: s.outputs and all(n.startswith("%invariant") for n in s.outputs) and s.outputs.isdisjoint(read)  # noqa: E731
+        seconds = [s.seconds for s in self.spent if not idle(s)]
+        return None if None in seconds else sum(s for s in seconds if s is not None)
 
 
 @contextlib.contextmanager
@@ -43,16 +58,16 @@ def watched() -> Iterator[Spending]:
         if before is not None and (after is None or after > before * ROUNDING):
             names = ", ".join(dict.fromkeys(f.rule for f in firings))
             found.dearer.append(f"{before} s becomes {after} s for {', '.join(map(str, block.outputs))}, by {names}")
-        planned.seconds = after
+        planned.spent = Spent(after, frozenset(block.inputs), frozenset(block.outputs))
         return roots, firings
 
     def counting(self: engine.Engine, name: str, source: str, lines: Any, namespace: dict[str, Any]) -> Callable[..., Any]:
         """The last line of a plan counts too; a function around it would be one more owner of what is stored into in place."""
-        if hasattr(planned, "seconds"):
+        if hasattr(planned, "spent"):
             begin, _, end = source.rpartition("    return ")
             source = f"{begin}    spend(); return {end}"
-            namespace = namespace | {"spend": partial(found.spent.append, planned.seconds)}
-            del planned.seconds
+            namespace = namespace | {"spend": partial(found.spent.append, planned.spent)}
+            del planned.spent
         return load(self, name, source, lines, namespace)
 
     with mock.patch.object(engine, "rewrite", weighed), mock.patch.object(engine.Engine, "_load", counting):
