@@ -16,7 +16,8 @@ from typing import Any
 class Config:
     """Settings of one compilation and run.
 
-    opt_level       0 no rewrites, 2 (default) rewrites that keep every value, 3 also those that ignore NaN (DMLITE_OPT)
+    opt_level       0 no rewrites, 2 (default) rewrites that keep every value, 3 also those that ignore NaN, 4 also explores
+                    the algebra of every block by equality saturation; needs egglog (DMLITE_OPT=4)
     verify          check after every rewrite, and let a failing rule raise (DMLITE_VERIFY=1)
     traceback       show Python frames with errors (DMLITE_TRACEBACK=full)
     disabled_rules  names of rewrite rules that must not run (DMLITE_DISABLE_RULES=a,b)

@@ -18,8 +18,8 @@ from dmlite.codegen.templates import NUMPY_NAMES
 from dmlite.config import Config, nested_calls, settings
 from dmlite.hop.facts import Fact, constant, matrix, scalar, vtype_of
 from dmlite.hop.infer import FactTable, Sketches
-from dmlite.hop.mnc import sketch_of
-from dmlite.hop.program import Block, FunctionInstance, Program
+from dmlite.hop.mnc import expected_count, sketch_of
+from dmlite.hop.program import Block, FunctionInstance, Program, Root
 from dmlite.plan.physical import Planner
 from dmlite.rewrite.driver import Firing, rewrite
 from dmlite.rewrite.phases import rules_for
@@ -160,16 +160,18 @@ class Engine:
 
     def _specialise(self, name: str, block: Block, args: tuple[Any, ...], by_value: frozenset[str]) -> Callable[..., Any]:
         inputs = block.inputs
-        facts_in = {n: fact_of(v, block.fact_in(n), known_value=n in by_value) for n, v in zip(inputs, args, strict=False)}
+        facts_in = {
+            n: fact_of(v, block.fact_in(n), known_value=n in by_value, counted=n not in block.varying)
+            for n, v in zip(inputs, args, strict=False)
+        }
         sketches = {n: partial(sketch_of, v) for n, v in zip(inputs, args, strict=False) if is_matrix(v) and not facts_in[n].dense}
         return self.plan_block(f"{name}_{next(self._numbers)}", block, facts_in, sketches)
 
     def plan_block(self, name: str, block: Block, facts_in: Mapping[str, Fact], sketches: Sketches | None = None) -> Callable[..., Any]:
         """Rewrite, plan, generate and load one block for the given facts; `sketches` of its sparse inputs, where they are at hand."""
         with settings(**vars(self.config)):
-            rules = rules_for(self.config.opt_level, sizes_known=True)
             facts = FactTable(facts_in, lenient=True, sketches=sketches)
-            roots, firings = rewrite(block, facts, rules, thrifty=True)
+            roots, firings = _optimised(block, facts, self.config.opt_level)
         plan = Planner(roots, facts, block.live_after, block.spans).plan(block.inputs, block.recycled)
         facts.forget_sketches()  # plans outlive the values
         code = Emitter(plan, name, stats=self.stats is not None).emit()
@@ -208,6 +210,16 @@ class Engine:
         return registry.kernel(module, function)
 
 
+def _optimised(block: Block, facts: FactTable, level: int) -> tuple[list[Root], list[Firing]]:
+    """The roots of a block in the form that an optimisation level gives them, and what was done."""
+    rules = rules_for(level, sizes_known=True)
+    if level >= 4:
+        from dmlite.rewrite.saturate import saturate
+
+        return saturate(block, facts, rules)
+    return rewrite(block, facts, rules, thrifty=True)
+
+
 def kind_key(value: Any) -> Any:
     """What a plan depends on when not even the kind of a value is known beforehand."""
     if not is_matrix(value):
@@ -215,10 +227,13 @@ def kind_key(value: Any) -> Any:
     return value.shape, -1 if isinstance(value, np.ndarray) else value.nnz.bit_length()
 
 
-def fact_of(value: Any, known: Fact, *, known_value: bool) -> Fact:
-    """The fact of a runtime value: its shape, and what was known before. Scalars keep their constant only where the plan is keyed by it."""
+def fact_of(value: Any, known: Fact, *, known_value: bool, counted: bool) -> Fact:
+    """The fact of a runtime value: its shape, and what was known before. Scalars keep their constant only where the plan is keyed by it.
+
+    counted: whether to look at the cells of an array; of what a loop changes, those it starts with tell nothing.
+    """
     if is_matrix(value):
-        return _matrix_fact(value, known)
+        return _matrix_fact(value, known, counted)
     if isinstance(value, DMLList):
         return Fact("list")
     vtype = vtype_of(value)
@@ -229,14 +244,16 @@ def fact_of(value: Any, known: Fact, *, known_value: bool) -> Fact:
     return known.without_value() if known.is_scalar and known.vtype else scalar(vtype)
 
 
-def _matrix_fact(value: Any, known: Fact) -> Fact:
+def _matrix_fact(value: Any, known: Fact, counted: bool) -> Fact:
     """Of the non-zeros, only what the key of the plan tells: their number of binary digits. The count itself is an expectation."""
     rows, cols = value.shape
-    least, most, expected = 0, rows * cols, known.nnz_avg
+    least, most = 0, rows * cols
     dense = isinstance(value, np.ndarray)
-    if not dense:
-        digits = value.nnz.bit_length()
-        least, most, expected = (1 << digits) >> 1, min(most, (1 << digits) - 1), float(value.nnz)
+    if dense:
+        expected = expected_count(value) if counted else known.nnz_avg
+    else:
+        digits, expected = value.nnz.bit_length(), float(value.nnz)
+        least, most = (1 << digits) >> 1, min(most, (1 << digits) - 1)
     if not known.is_matrix:
         return matrix(rows, cols, most, nnz_min=least, nnz_avg=expected, dense=dense)
     most = most if known.nnz is None else min(most, known.nnz)

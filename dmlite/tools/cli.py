@@ -308,7 +308,8 @@ COMMANDS: Final[dict[str, Command]] = {
         f"""{_PARAMETERS}  --explain [LEVEL]       first show the program: ast, hops, plan, runtime or trace
   --stats [N]             in the end show the N (10) heaviest operators
   --seed S                seed of every rand and sample that names none
-  --opt N                 how much is rewritten: 0 nothing, 2 what keeps every value (the default), 3 also what ignores NaN
+  --opt N                 how much is rewritten: 0 nothing, 2 what keeps every value (the default), 3 also what ignores NaN,
+                          4 all equal forms of a block, of which the cheapest is run
   -f FILE, -s TEXT        the script, in a file or as text; FILE may be - for stdin
   -exec MODE              accepted for SystemDS
   --debug                 show Python frames with errors
@@ -323,7 +324,7 @@ COMMANDS: Final[dict[str, Command]] = {
                           runtime (generated Python) or trace (every rewrite)
   --format FORMAT         text, json, dot, mermaid or html (a page to explore); by default as the name of OUT tells
   --analyze               run the script, and put what was measured beside the estimates
-  --opt N                 how much is rewritten, from 0 (nothing) to 3; 2 is what runs by default
+  --opt N                 how much is rewritten, from 0 (nothing) to 4; 2 is what runs by default
   -o OUT                  write to a file
   --inputs X,y            variables that a Python program binds
 """,

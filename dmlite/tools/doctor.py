@@ -25,6 +25,7 @@ _DEPENDENCIES: Final = (
     ("dask", "matrices larger than memory", ""),
     ("distributed", "clusters", ""),
     ("rich", "tables and progress on a terminal", ""),
+    ("egglog", "optimisation level 4", "egraph"),
     ("cupy-cuda12x", "kernels on an NVIDIA GPU", "gpu"),
     ("paho-mqtt", "streams of sensor data", "stream"),
     ("ipython", "DML cells in notebooks", "notebook"),

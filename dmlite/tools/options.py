@@ -143,8 +143,8 @@ def _seed(options: Options, rest: list[str]) -> None:
 
 def _opt(options: Options, rest: list[str]) -> None:
     text = _value(rest, "--opt")
-    if text not in ("0", "1", "2", "3"):
-        raise UsageError(f"--opt takes a level from 0 to 3, not '{text}'")
+    if text not in ("0", "1", "2", "3", "4"):
+        raise UsageError(f"--opt takes a level from 0 to 4, not '{text}'")
     options.opt = int(text)
 
 
