@@ -64,8 +64,9 @@ class Rule:
     gives the node, or None to decline; `example` then says in DML what it gives for the first spelling.
     where: a guard on what is known; None always holds.
     why: the reason, one line, as shown by explain.
-    values: exact (bit for bit, up to the sign of zero) | reassociates (rounding may differ) | ignores-nan (differs where
-        NaN or Inf meet a zero).
+    values: exact (bit for bit, up to the sign of zero) | reassociates (rounding may differ, and where infinities are summed
+        whether NaN or Inf comes of them) | ignores-nan (a NaN or an overflow of the expression may become a number).
+        What is a finite number as written stays that number under every tag.
     shapes: for the generic test, the shape of each hole as "X=3x4", and the constant that a scalar hole stands for as "a=2";
         matrix holes not named are 5x4, scalar holes not named are not constant.
     facts: for the generic test, what the guard wants to know besides, as "X low=0 integer; Y finite".

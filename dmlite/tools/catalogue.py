@@ -24,7 +24,7 @@ _LEVELS: Final = (2, 3, 4)
 _MEANING: Final = {
     "exact": "the same numbers bit for bit, up to the sign of zero",
     "reassociates": "rounding may differ",
-    "ignores-nan": "differs where NaN or Inf meet a zero",
+    "ignores-nan": "a NaN or an overflow may become a number",
 }
 
 

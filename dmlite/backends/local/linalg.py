@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import warnings
 from collections.abc import Callable
@@ -99,7 +100,9 @@ def det(a: Matrix) -> float:
     from scipy.linalg import det as product_of_pivots
 
     _square(a, "det")
-    return float(product_of_pivots(dense(a), check_finite=False))
+    a = dense(a)
+    # Eliminating below a zero pivot would lose NaN.
+    return math.nan if np.isnan(a).any() else float(product_of_pivots(a, check_finite=False))
 
 
 def eigen(a: Matrix) -> tuple[np.ndarray, np.ndarray]:

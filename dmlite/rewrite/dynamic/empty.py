@@ -7,7 +7,7 @@ from typing import Final
 from dmlite.hop.node import Hop, literal
 from dmlite.rewrite.dynamic.known import Guard, apply, empty, filled_result, filled_with, nonempty, number_result, sized
 from dmlite.rewrite.rule import Match, Rule
-from dmlite.rewrite.static.guards import both, fits, full, with_finite
+from dmlite.rewrite.static.guards import both, fits, full, where_finite
 
 _ZERO_STAYS: Final = (
     "abs(X)",
@@ -77,13 +77,12 @@ _CELLS: Final = (
         shapes="X=5x4 Y=5x4",
         facts="Y nnz=0",
     ),
-    *with_finite(
+    where_finite(
         Rule(
             "times_empty",
             "X * Y",
             "Y",
             "zeros stay zeros",
-            "ignores-nan",
             where=both(empty("Y"), full("Y")),
             shapes="X=5x4 Y=5x4",
             facts="Y nnz=0",
@@ -114,13 +113,12 @@ _CELLS: Final = (
 )
 
 _PRODUCTS: Final = (
-    *with_finite(
+    where_finite(
         Rule(
             "empty_times_matrix",
             "X %*% Y",
             filled_result(0),
             "a product with zeros is zero",
-            "ignores-nan",
             where=both(empty("X"), _sized_fit("X", "Y")),
             shapes="X=5x4 Y=4x3",
             facts="X nnz=0",
@@ -128,13 +126,12 @@ _PRODUCTS: Final = (
         ),
         "Y",
     ),
-    *with_finite(
+    where_finite(
         Rule(
             "matrix_times_empty",
             "X %*% Y",
             filled_result(0),
             "a product with zeros is zero",
-            "ignores-nan",
             where=both(empty("Y"), _sized_fit("X", "Y")),
             shapes="X=5x4 Y=4x3",
             facts="Y nnz=0",

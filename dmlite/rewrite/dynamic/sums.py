@@ -7,7 +7,7 @@ from typing import Final
 from dmlite.hop.node import Hop, literal
 from dmlite.rewrite.dynamic.known import Guard, apply, filled_result, nonempty, same_rows, wide
 from dmlite.rewrite.rule import Match, Rule
-from dmlite.rewrite.static.guards import alone, both, finite, same_shape, with_finite
+from dmlite.rewrite.static.guards import alone, both, filled, finite, same_shape, with_finite
 from dmlite.rewrite.worth import costed, pays
 
 
@@ -229,7 +229,8 @@ _DIVIDED: Final = tuple(
         f"{agg}(X) / a",
         "the number meets the sums instead of the matrix; by zero, the cells differ",
         "ignores-nan",
-        where=alone,
+        where=both(alone, filled("X")),
+        shapes="X=5x4",
     )
     for agg in ("sum", "rowSums", "colSums")
 )

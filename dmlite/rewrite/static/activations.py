@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from dmlite.rewrite.rule import Match, Rule
-from dmlite.rewrite.static.guards import alone, with_finite
+from dmlite.rewrite.static.guards import alone, where_finite, with_finite
 
 _STABLE: Final = "one pass instead of four, and no overflow"
 
@@ -59,7 +59,7 @@ _SOFTMAX: Final = (
 _RELU: Final = (
     *with_finite(Rule("relu_product", ("X * (X > 0)", "X * (X >= 0)"), "max(X, 0)", "one pass instead of two; -Inf gives 0", "ignores-nan", where=alone), "X"),
     Rule("relu_otherwise", ("ifelse(X < 0, 0, X)", "ifelse(X <= 0, 0, X)"), "max(X, 0)", "one pass instead of two", where=alone),
-    *with_finite(Rule("relu_choice", ("ifelse(X > 0, X, 0)", "ifelse(X >= 0, X, 0)"), "max(X, 0)", "one pass instead of two; NaN stays", "ignores-nan", where=alone), "X"),
+    where_finite(Rule("relu_choice", ("ifelse(X > 0, X, 0)", "ifelse(X >= 0, X, 0)"), "max(X, 0)", "one pass instead of two", where=alone), "X"),
     *with_finite(Rule("relu_mean", "(abs(X) + X) * 0.5", "max(X, 0)", "one pass instead of three; -Inf gives 0", "ignores-nan", where=alone), "X", values="reassociates"),
 )  # fmt: skip
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from dmlite.hop.node import Hop, make
 from dmlite.rewrite.rule import Match, Rule
-from dmlite.rewrite.static.guards import alone, both, finite, same_shape, with_finite
+from dmlite.rewrite.static.guards import alone, both, finite, same_shape, where_finite
 
 _ONE: Final = "one pass instead of two"
 # Functions that never fall, so that the larger operand gives the larger value.
@@ -33,8 +33,8 @@ def _extreme(which: str, wins: str, loses: str) -> tuple[Rule, ...]:
     why = "one pass, no condition"
     return (
         Rule(f"{which}_of_bound", keeps, f"{which}(X, a)", why, where=both(alone, finite("a")), shapes="a=1.5"),
-        *with_finite(Rule(f"{which}_or_bound", gives, f"{which}(X, a)", f"{why}; NaN stays", "ignores-nan", where=alone), "X", "a"),
-        *with_finite(Rule(f"{which}_of_cells", cells, f"{which}(X, Y)", f"{why}; NaN stays", "ignores-nan", where=alone), "X", "Y"),
+        where_finite(Rule(f"{which}_or_bound", gives, f"{which}(X, a)", why, where=alone), "X", "a"),
+        where_finite(Rule(f"{which}_of_cells", cells, f"{which}(X, Y)", why, where=alone), "X", "Y"),
     )
 
 

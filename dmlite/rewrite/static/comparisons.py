@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from dmlite.rewrite.rule import Rule
-from dmlite.rewrite.static.guards import alone, both, same_shape, with_finite
+from dmlite.rewrite.static.guards import alone, both, same_shape, where_finite
 
 _ONE: Final = "one comparison instead of two passes"
 
@@ -14,19 +14,18 @@ def _complements(comparison: str) -> tuple[str, ...]:
     return tuple(form.format(f"(A {comparison} B)") for form in ("!{}", "one_minus({})", "{} == 0", "{} != 1", "{} < 1"))
 
 
-def _opposite(name: str, comparison: str, other: str) -> tuple[Rule, Rule]:
+def _opposite(name: str, comparison: str, other: str) -> Rule:
     """With NaN neither a comparison nor its opposite holds."""
-    rule = Rule(name, _complements(comparison), f"A {other} B", f"{_ONE}; differs for NaN", "ignores-nan", where=alone)
-    return with_finite(rule, "A", "B")
+    return where_finite(Rule(name, _complements(comparison), f"A {other} B", _ONE, where=alone), "A", "B")
 
 
 _NEGATED: Final = (
     Rule("not_equal", _complements("=="), "A != B", _ONE, where=alone),
     Rule("not_unequal", _complements("!="), "A == B", _ONE, where=alone),
-    *_opposite("not_less", "<", ">="),
-    *_opposite("not_greater", ">", "<="),
-    *_opposite("not_at_most", "<=", ">"),
-    *_opposite("not_at_least", ">=", "<"),
+    _opposite("not_less", "<", ">="),
+    _opposite("not_greater", ">", "<="),
+    _opposite("not_at_most", "<=", ">"),
+    _opposite("not_at_least", ">=", "<"),
 )
 
 _LOGIC: Final = (

@@ -6,7 +6,7 @@ from typing import Final
 
 from dmlite.hop.node import Hop, literal, make
 from dmlite.rewrite.rule import Match, Rule, folded
-from dmlite.rewrite.static.guards import Guard, alone, both, constant, finite, full, number, with_finite
+from dmlite.rewrite.static.guards import Guard, alone, both, constant, filled, finite, full, number, with_finite
 
 _BINARY: Final = ("{} + {}", "{} - {}", "{} * {}", "{} / {}", "{} ^ {}", "min({}, {})", "max({}, {})",
                   "{} < {}", "{} <= {}", "{} > {}", "{} >= {}", "{} == {}", "{} != {}")  # fmt: skip
@@ -36,7 +36,7 @@ def _refilled(m: Match) -> Hop | None:
 _CONSTANTS: Final = (
     Rule(
         "constant_operand", (*(f.format("X", _FILL) for f in _BINARY), *(f.format(_FILL, "X") for f in _BINARY)), _bare, _NO_MATRIX,
-        where=full("X"), shapes="X=5x4 n=5 k=4", example="X + a",
+        "reassociates", where=both(full("X"), _sizes), shapes="X=5x4 n=5 k=4", example="X + a",
     ),
     Rule(
         "constant_beside_scalar", tuple(f.format(_FILL, "b") for f in ("{} + {}", "{} - {}", "{} * {}", "{} / {}")), _refilled, _NO_MATRIX,
@@ -162,6 +162,11 @@ def _sides(m: Match) -> bool:
     return m.fact("U").cols == 1 and m.fact("V").rows == 1
 
 
+def _sides_with_cells(m: Match) -> bool:
+    """NaN in one vector does not show when the other is empty."""
+    return m.inner_only() and _sides(m) and filled("U", "V")(m)
+
+
 def _each(form: str) -> tuple[str, ...]:
     return tuple(form.format(f'outer(U, V, "{op}")') for op in _COMPARED)
 
@@ -179,11 +184,11 @@ _OUTER: Final = (
         "count_of_outer", _each("sum({})"), lambda m: make("sum", [_counts("U", "V")(m)]), _SORTED,  # type: ignore[operator]
         where=both(alone, _sides), shapes=_VECTORS, example='sum(outer_counts(U, V, "<"))',
     ),
-    Rule("sum_of_outer_product", 'sum(outer(U, V, "*"))', "sum(U) * sum(V)", "two vectors instead of a matrix", "reassociates", where=both(alone, _sides), shapes=_VECTORS),
-    Rule("row_sums_of_outer_product", 'rowSums(outer(U, V, "*"))', "U * sum(V)", "two vectors instead of a matrix", "reassociates", where=both(alone, _sides), shapes=_VECTORS),
-    Rule("col_sums_of_outer_product", 'colSums(outer(U, V, "*"))', "V * sum(U)", "two vectors instead of a matrix", "reassociates", where=both(alone, _sides), shapes=_VECTORS),
-    Rule("row_sums_of_outer_sum", 'rowSums(outer(U, V, "+"))', "U * ncol(V) + sum(V)", "two vectors instead of a matrix", "reassociates", where=both(alone, _sides), shapes=_VECTORS),
-    Rule("col_sums_of_outer_sum", 'colSums(outer(U, V, "+"))', "V * nrow(U) + sum(U)", "two vectors instead of a matrix", "reassociates", where=both(alone, _sides), shapes=_VECTORS),
+    Rule("sum_of_outer_product", 'sum(outer(U, V, "*"))', "sum(U) * sum(V)", "two vectors instead of a matrix", "reassociates", where=_sides_with_cells, shapes=_VECTORS),
+    Rule("row_sums_of_outer_product", 'rowSums(outer(U, V, "*"))', "U * sum(V)", "two vectors instead of a matrix", "reassociates", where=_sides_with_cells, shapes=_VECTORS),
+    Rule("col_sums_of_outer_product", 'colSums(outer(U, V, "*"))', "V * sum(U)", "two vectors instead of a matrix", "reassociates", where=_sides_with_cells, shapes=_VECTORS),
+    Rule("row_sums_of_outer_sum", 'rowSums(outer(U, V, "+"))', "U * ncol(V) + sum(V)", "two vectors instead of a matrix", "reassociates", where=_sides_with_cells, shapes=_VECTORS),
+    Rule("col_sums_of_outer_sum", 'colSums(outer(U, V, "+"))', "V * nrow(U) + sum(U)", "two vectors instead of a matrix", "reassociates", where=_sides_with_cells, shapes=_VECTORS),
     Rule(
         "one_hot_of_outer", 'outer(U, t(seq(1, n)), "==")', "one_hot(U, n)", "one cell a row instead of n comparisons",
         where=lambda m: m.fact("U").cols == 1 and _upwards(m), shapes="U=5x1 n=3",

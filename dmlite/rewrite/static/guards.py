@@ -59,6 +59,11 @@ def filled(*holes: str) -> Guard:
     return lambda m: all((m.fact(h).cells or 0) > 0 for h in holes)
 
 
+def some(side: str, hole: str) -> Guard:
+    """There is at least one row (or column), for certain."""
+    return lambda m: (getattr(m.fact(hole), side) or 0) > 0
+
+
 def square(*holes: str) -> Guard:
     """A square matrix of more than one cell (a single cell is a column too, which diag reads otherwise)."""
     return lambda m: all(m.fact(h).is_square and m.fact(h).rows != 1 for h in holes)
@@ -116,8 +121,13 @@ def constant_like(value: float, hole: str) -> Callable[[Match], Hop]:
     return after
 
 
-def with_finite(rule: Rule, *holes: str, values: Values = "exact") -> tuple[Rule, Rule]:
-    """A rule that ignores NaN, after its form for holes that are certainly finite, which keeps every value."""
+def where_finite(rule: Rule, *holes: str) -> Rule:
+    """A rule that holds for finite operands alone: with NaN or Inf the expression gives other numbers than its replacement."""
     guards = [finite(*holes)] if rule.where is None else [finite(*holes), rule.where]
     facts = "; ".join(filter(None, [rule.facts, *(f"{h} finite" for h in holes)]))
-    return replace(rule, name=f"{rule.name}_finite", values=values, where=both(*guards), facts=facts), rule
+    return replace(rule, name=f"{rule.name}_finite", where=both(*guards), facts=facts)
+
+
+def with_finite(rule: Rule, *holes: str, values: Values = "exact") -> tuple[Rule, Rule]:
+    """A rule that ignores NaN, after its form for holes that are certainly finite, which keeps every value."""
+    return where_finite(replace(rule, values=values), *holes), rule

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from dmlite.rewrite.rule import Match, Rule
-from dmlite.rewrite.static.guards import constant, constant_like, flag, full, with_finite
+from dmlite.rewrite.static.guards import constant, constant_like, flag, full, where_finite
 
 
 def _at_least(m: Match) -> bool:
@@ -29,14 +29,8 @@ _NEUTRAL: Final = (
     Rule("plus_zero", "X + 0", "X", "adding zero changes nothing but the sign of a zero"),
     Rule("power_one", "X ^ 1", "X", "the first power is the matrix itself"),
     Rule("power_zero", "X ^ 0", constant_like(1, "X"), "the power zero is one, of NaN too", example="matrix(1, 5, 4)", shapes="X=5x4"),
-    *with_finite(
-        Rule("times_zero", "X * 0", constant_like(0, "X"), "zero whatever the matrix holds", "ignores-nan", example="matrix(0, 5, 4)", shapes="X=5x4"),
-        "X",
-    ),
-    *with_finite(
-        Rule("self_difference", "X - X", constant_like(0, "X"), "nothing is left", "ignores-nan", example="matrix(0, 5, 4)", shapes="X=5x4"),
-        "X",
-    ),
+    where_finite(Rule("times_zero", "X * 0", constant_like(0, "X"), "zero whatever the matrix holds", example="matrix(0, 5, 4)", shapes="X=5x4"), "X"),
+    where_finite(Rule("self_difference", "X - X", constant_like(0, "X"), "nothing is left", example="matrix(0, 5, 4)", shapes="X=5x4"), "X"),
 )  # fmt: skip
 
 _TWICE_THE_SAME: Final = (

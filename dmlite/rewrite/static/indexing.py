@@ -169,12 +169,13 @@ def _as_scalars(m: Match) -> Hop:
 _SCALARS: Final = (
     Rule(
         "scalar_of_pair", tuple(f"as.scalar({form.format('X', 'Y')})" for form in _ARITHMETIC), _as_scalars, "numbers are cheaper than single cells",
-        where=both(alone, _cell("X", "Y")), shapes="X=1x1 Y=1x1", example="as.scalar(X) + as.scalar(Y)",
+        "reassociates", where=both(alone, _cell("X", "Y")), shapes="X=1x1 Y=1x1", example="as.scalar(X) + as.scalar(Y)",
     ),
     Rule(
         "scalar_beside_scalar",
         (*(f"as.scalar({form.format('X', 'a')})" for form in _ARITHMETIC), *(f"as.scalar({form.format('a', 'X')})" for form in _ARITHMETIC)),
-        _as_scalars, "numbers are cheaper than single cells", where=both(alone, _cell("X")), shapes="X=1x1", example="as.scalar(X) + a",
+        _as_scalars, "numbers are cheaper than single cells", "reassociates",  # powers of numbers are rounded otherwise
+        where=both(alone, _cell("X")), shapes="X=1x1", example="as.scalar(X) + a",
     ),
     Rule(
         "scalar_of_function", tuple(f"as.scalar({f}(X))" for f in ("exp", "log", "sqrt", "abs", "neg", "square")), _as_scalars,

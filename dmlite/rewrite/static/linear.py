@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from dmlite.hop.node import Hop, make
 from dmlite.rewrite.rule import Match, Rule, Values, folded
-from dmlite.rewrite.static.guards import Guard, alone, both, filled, finite, nonzero, number, with_finite
+from dmlite.rewrite.static.guards import Guard, alone, both, filled, finite, nonzero, number, where_finite
 
 _LATER: Final = "the scalar meets one number or vector instead of the matrix"
 _COUNTED: Final = (("sum", "cells", 20), ("rowSums", "cols", 4), ("colSums", "rows", 5))  # what is counted, and how many of a 5x4 matrix
@@ -40,9 +41,10 @@ def _rule(name: str, before: str | tuple[str, ...], after: After, *guards: Guard
 
 def _scaled(agg: str) -> tuple[Rule, ...]:
     """Sums and means are linear; infinity times a sum is not the sum of what infinity makes of zeros."""
-    times = Rule(f"{agg}_of_scaled", f"{agg}(X * a)", f"{agg}(X) * a", _LATER, "ignores-nan", where=alone)
+    times = Rule(f"{agg}_of_scaled", f"{agg}(X * a)", f"{agg}(X) * a", _LATER, "ignores-nan", where=alone, shapes="X=5x4")
     return (
-        *with_finite(times, "a", values="reassociates"),
+        where_finite(replace(times, values="reassociates"), "a"),
+        replace(times, where=both(alone, filled("X"))),  # the sum of no cells is zero, times NaN too
         _rule(f"{agg}_of_divided", f"{agg}(X / a)", f"{agg}(X) / a", nonzero("a"), shapes="a=3"),
         _rule(f"{agg}_of_negation", f"{agg}(-X)", f"-{agg}(X)"),
     )

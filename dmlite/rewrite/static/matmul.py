@@ -6,7 +6,7 @@ from typing import Final
 
 from dmlite.hop.node import Hop, make
 from dmlite.rewrite.rule import Match, Rule
-from dmlite.rewrite.static.guards import alone, both, column, filled, finite, fits, same_shape, square, with_finite
+from dmlite.rewrite.static.guards import alone, both, column, filled, finite, fits, same_shape, some, square, where_finite, with_finite
 
 _PARTS: Final = "A=5x4 B=4x3"
 
@@ -17,15 +17,15 @@ _AGGREGATES: Final = (
     ),
     Rule(
         "sum_of_product", "sum(A %*% B)", "sum(t(colSums(A)) * rowSums(B))", "two vectors instead of a product: O(mk+kn) instead of O(mkn)",
-        "reassociates", where=both(alone, fits("A", "B")), shapes=_PARTS,
+        "reassociates", where=both(alone, fits("A", "B"), some("rows", "A"), some("cols", "B")), shapes=_PARTS,
     ),
     Rule(
         "row_sums_of_product", "rowSums(A %*% B)", "A %*% rowSums(B)", "a vector instead of a product",
-        "reassociates", where=both(alone, fits("A", "B")), shapes=_PARTS,
+        "reassociates", where=both(alone, fits("A", "B"), some("cols", "B")), shapes=_PARTS,
     ),
     Rule(
         "col_sums_of_product", "colSums(A %*% B)", "colSums(A) %*% B", "a vector instead of a product",
-        "reassociates", where=both(alone, fits("A", "B")), shapes=_PARTS,
+        "reassociates", where=both(alone, fits("A", "B"), some("rows", "A")), shapes=_PARTS,
     ),
     Rule(
         "mean_of_product", "mean(A %*% B)", "sum(t(colSums(A)) * rowSums(B)) / (nrow(A) * ncol(B))", "two vectors instead of a product",
@@ -33,11 +33,11 @@ _AGGREGATES: Final = (
     ),
     Rule(
         "row_means_of_product", "rowMeans(A %*% B)", "A %*% rowMeans(B)", "a vector instead of a product",
-        "reassociates", where=both(alone, fits("A", "B")), shapes=_PARTS,
+        "reassociates", where=both(alone, fits("A", "B"), some("cols", "B")), shapes=_PARTS,
     ),
     Rule(
         "col_means_of_product", "colMeans(A %*% B)", "colMeans(A) %*% B", "a vector instead of a product",
-        "reassociates", where=both(alone, fits("A", "B")), shapes=_PARTS,
+        "reassociates", where=both(alone, fits("A", "B"), some("rows", "A")), shapes=_PARTS,
     ),
 )  # fmt: skip
 
@@ -117,7 +117,7 @@ _DIAGONALS: Final = (
         for name, op in _PAIRS.items() if op in "+-"
     ),
     *with_finite(
-        Rule("trace_of_scaled", "trace(X * a)", "trace(X) * a", _FEWER, "ignores-nan", where=alone, shapes="X=4x4"),
+        Rule("trace_of_scaled", "trace(X * a)", "trace(X) * a", _FEWER, "ignores-nan", where=both(alone, filled("X")), shapes="X=4x4"),
         "a", values="reassociates",
     ),
     Rule("trace_of_negation", "trace(-X)", "-trace(X)", _FEWER, where=alone, shapes="X=4x4"),
@@ -136,7 +136,9 @@ _DIAGONALS: Final = (
         Rule("product_of_diagonals", "diag(V) %*% diag(W)", "diag(V * W)", _FEWER, "ignores-nan", where=both(alone, column("V"), same_shape("V", "W")), shapes="V=5x1 W=5x1"),
         "V", "W",
     ),
-    Rule("det_of_diagonal_matrix", "det(diag(V))", "prod(V)", "a product instead of a factorisation", "reassociates", where=column("V"), shapes="V=5x1"),
+    where_finite(
+        Rule("det_of_diagonal_matrix", "det(diag(V))", "prod(V)", "a product instead of a factorisation", "reassociates", where=column("V"), shapes="V=5x1"), "V",
+    ),
 )  # fmt: skip
 
 RULES: Final = (*_AGGREGATES, *_WEIGHTS, *_ONES, *_INVERSES, *_DIAGONALS)

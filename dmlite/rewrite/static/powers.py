@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from dmlite.rewrite.rule import Rule
-from dmlite.rewrite.static.guards import alone, both, nonnegative, nonzero, same_shape
+from dmlite.rewrite.static.guards import alone, both, finite, nonnegative, nonzero, same_shape
 
 _POWERS: Final = (
     Rule("square_of", "X * X", "square(X)", "one operand to read instead of two"),
@@ -25,9 +25,8 @@ _POWERS: Final = (
     Rule("power_half", "X ^ 0.5", "sqrt(X)", "a root is far cheaper than a power; -Inf has none", "ignores-nan"),
     Rule(
         "power_of_power_of_nonnegative", "(X ^ a) ^ b", "X ^ (a * b)", "one power instead of two",
-        "reassociates", where=both(alone, nonnegative("X")), facts="X low=0",
+        "reassociates", where=both(alone, nonnegative("X"), finite("a", "b")), facts="X low=0; a finite; b finite",
     ),
-    Rule("power_of_power", "(X ^ a) ^ b", "X ^ (a * b)", "one power instead of two", "ignores-nan", where=alone, shapes="X=5x4", facts="X low=0"),
 )  # fmt: skip
 
 _INVERSES: Final = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from dmlite.rewrite.rule import Rule
-from dmlite.rewrite.static.guards import alone, with_finite
+from dmlite.rewrite.static.guards import alone, where_finite
 
 _ONE: Final = "one pass instead of two"
 
@@ -20,7 +20,7 @@ _NEGATION: Final = (
     Rule("plus_negated_product", "A + (-B) * C", "A - B * C", "two passes instead of three", where=alone),
     Rule("minus_negated_product", "A - (-B) * C", "A + B * C", "two passes instead of three", where=alone),
     Rule("product_of_negations", "(-A) * (-B)", "A * B", "the signs cancel", where=alone),
-    Rule("matmul_of_negations", "(-A) %*% (-B)", "A %*% B", "the signs cancel", shapes="A=5x4 B=4x3", where=alone),
+    Rule("matmul_of_negations", "(-A) %*% (-B)", "A %*% B", "the signs cancel", "reassociates", shapes="A=5x4 B=4x3", where=alone),
     Rule("larger_of_negations", "max(-X, -Y)", "-min(X, Y)", "two passes instead of three", where=alone),
     Rule("smaller_of_negations", "min(-X, -Y)", "-max(X, Y)", "two passes instead of three", where=alone),
 )
@@ -54,7 +54,7 @@ _IRRELEVANT: Final = (
     Rule("quotient_of_abs", "abs(X) / abs(Y)", "abs(X / Y)", "two passes instead of three", where=alone),
     Rule("larger_of_both_signs", "max(X, -X)", "abs(X)", "one pass instead of two"),
     Rule("smaller_of_both_signs", "min(X, -X)", "-abs(X)", "no second operand to read", where=alone),
-    *with_finite(Rule("sign_of", "(X > 0) - (X < 0)", "sign(X)", "one pass instead of three", values="ignores-nan", where=alone), "X"),
+    where_finite(Rule("sign_of", "(X > 0) - (X < 0)", "sign(X)", "one pass instead of three", where=alone), "X"),
 )
 
 RULES: Final = (*_NEGATION, *_INTO_CONSTANTS, *_IRRELEVANT)

@@ -1,0 +1,153 @@
+"""Wherever a rule fires it keeps the numbers: every record over many shapes, contents and states of knowledge.
+
+The operands of a pattern get shapes that its record does not name (single cells, vectors either way, nothing at all, one
+broadcast beside another), contents such as zeros, NaN and Inf, and facts from all to nothing. What the expression refuses
+must be refused after the rule too.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_array
+
+from dmlite.backends.local.storage import is_matrix, is_sparse, settle
+from dmlite.errors import DMLError
+from dmlite.hop.facts import Fact, constant, matrix
+from dmlite.hop.infer import FactTable
+from dmlite.hop.node import Hop, literal, live_in
+from dmlite.hop.ops.row import ShapeError
+from dmlite.hop.program import Block, Root
+from dmlite.rewrite.driver import rewrite
+from dmlite.rewrite.phases import ALL
+from dmlite.rewrite.rule import Rule, instantiate
+from tests.rewrite.test_rules import as_array, holes, variables
+from tests.support.fixtures import Given, computed, drawn
+
+VARIANTS = 32
+SPECIAL = (np.nan, np.inf, -np.inf, 0.0, -1.5, 2.0)
+CONTENTS = ("plain", "zeros", "nan", "special")
+
+
+def shapes(base: dict[str, tuple[int, int]], rng: random.Random) -> dict[str, tuple[int, int]]:
+    """Other shapes for the holes: each length of the record changed throughout, or one hole broadcast or misshapen."""
+    lengths = {n for shape in base.values() for n in shape}
+    changed = dict.fromkeys(lengths)
+    for n in lengths:
+        changed[n] = rng.choice((n, n, n, n, n, 1, 1, 2, 3, 0)) if n > 1 else rng.choice((1, 1, 1, 1, 4))
+    found = {name: (changed[r], changed[c]) for name, (r, c) in base.items()}
+    if found and rng.random() < 0.4:
+        name = rng.choice(sorted(found))
+        r, c = found[name]
+        found[name] = rng.choice(((1, 1), (1, c), (r, 1), (c, r), (r, c + 1), (r + 1, c)))
+    return found
+
+
+def reshaped(variable: Given, shape: tuple[int, int], known: bool) -> Given:
+    """The variable in another shape, with the facts that its record names."""
+    fact, cells = variable.fact, shape[0] * shape[1]
+    size = variable.shape[0] * variable.shape[1]
+    nnz = None if fact.nnz == size else min(fact.nnz or 0, cells)
+    nnz_min = cells if fact.nnz_min == size else min(fact.nnz_min, cells)
+    structure = fact.structure if shape[0] == shape[1] or fact.structure <= {"rows_sum_to_one"} else frozenset()
+    dims = matrix(*(shape if known else (None, None)), nnz)
+    return Given(replace(fact, rows=dims.rows, cols=dims.cols, nnz=dims.nnz, nnz_min=nnz_min, structure=structure), shape)
+
+
+def contents(variable: Given, kind: str, rng: np.random.Generator) -> Any:
+    """Numbers with the facts of a variable and, where these allow it, zeros, NaN or all that is special at some places."""
+    x, fact = drawn(variable, "plain", rng), variable.fact
+    if kind == "plain" or is_sparse(x) or not x.size or fact.structure:
+        return x
+    allowed = [v for v in SPECIAL if (v != v or fact.low <= v <= fact.high) and not (v == 0 and fact.nnz_min)]
+    allowed = [v for v in allowed if (np.isfinite(v) or fact.may_nan) and not (fact.integer and v == -1.5)]
+    wanted = {"zeros": [v for v in allowed if v == 0], "nan": [v for v in allowed if v != v or v == 0], "special": allowed}[kind]
+    if wanted:
+        places = rng.integers(0, x.size, size=rng.integers(1, 4) if kind == "special" else 2 * x.size)
+        x.flat[places] = rng.choice(wanted, size=len(places))
+    return settle(csr_array(x)) if kind == "zeros" and rng.random() < 0.5 else x
+
+
+def number(variable: Given, kind: str, rng: random.Random) -> Given:
+    """A scalar operand: its constant, at times another one; or an unknown number."""
+    if variable.fact.is_const:
+        value = variable.value
+        if value.__class__ is int and rng.random() < 0.3:
+            value = rng.choice((0, 1, 2, 3, 4, 5, -1))
+        return Given(replace(constant(value), may_nan=False), value=value)
+    special = [v for v in SPECIAL if kind == "special" and variable.fact.may_nan] or [1.75, -2.0, 0.0]
+    return Given(variable.fact, value=float(rng.choice(special)))
+
+
+def cases(rule: Rule, pattern: Hop) -> Iterator[tuple[dict[str, Given], str, np.random.Generator]]:
+    """Operands for a pattern, first those that its record names."""
+    base = variables(rule, pattern)
+    matrices = {name: v.shape for name, v in base.items() if v.fact.is_matrix}
+    for which in range(VARIANTS):
+        rng = random.Random(f"{rule.name} {which}")
+        kind = CONTENTS[which % len(CONTENTS)]
+        sizes = matrices if which < len(CONTENTS) else shapes(matrices, rng)
+        known = which < len(CONTENTS) or rng.random() < 0.7
+        found = {name: reshaped(base[name], size, known) for name, size in sizes.items()}
+        found |= {name: number(v, kind, rng) if which >= len(CONTENTS) else v for name, v in base.items() if name not in found}
+        yield found, kind, np.random.default_rng(which)
+
+
+def block_of(pattern: Hop, operands: dict[str, Given]) -> Block:
+    bound = {h: literal(v.value) if v.fact.is_const else live_in(h) for h, v in operands.items()}
+    facts: dict[str, Fact] = {h: v.fact for h, v in operands.items() if not v.fact.is_const}
+    return Block([Root("r", instantiate(pattern, bound))], facts, {})
+
+
+def outcome(hop: Hop, values: dict[str, Any]) -> np.ndarray | None:
+    """The value of a node; None where the operands are refused."""
+    with np.errstate(all="ignore"):
+        try:
+            return as_array(computed(hop, values))
+        except DMLError:
+            return None
+
+
+def keeps_nan(kind: str, values: dict[str, Any]) -> bool:
+    """Whether NaN stays where it is in sums and products: not beside infinities, or zeros that are not stored, or nothing."""
+    return kind != "special" and not any(is_matrix(x) and (is_sparse(x) or not x.size) for x in values.values())
+
+
+def assert_same(rule: Rule, before: np.ndarray, after: np.ndarray, *, keeps_nan: bool) -> None:
+    """Finite numbers stay under every tag; NaN and infinities under `exact`, and NaN where it is not made of infinities."""
+    assert before.shape == after.shape
+    exact = rule.values == "exact"
+    scale = np.abs(before[np.isfinite(before)]).max(initial=1.0)
+    every = exact or (rule.values == "reassociates" and keeps_nan)
+    where = np.ones(before.shape, dtype=bool) if every else np.isfinite(before)
+    np.testing.assert_allclose(after[where], before[where], rtol=0 if exact else 1e-9, atol=0 if exact else 1e-10 * scale, equal_nan=True)
+
+
+@pytest.mark.parametrize("rule", ALL, ids=lambda r: r.name)
+def test_keeps_the_numbers_wherever_it_fires(rule: Rule):
+    for pattern in rule.patterns:
+        assert set(holes(pattern)) <= set(variables(rule, pattern))
+        for operands, kind, rng in cases(rule, pattern):
+            block = block_of(pattern, operands)
+            try:
+                roots, firings = rewrite(block, FactTable(block.facts_in), [rule])
+            except ShapeError:
+                continue  # refused before anything is rewritten
+            if not firings or any(h.op == "rand" and h.args[5].value == -1 for h in block.hops):
+                continue  # draws without a seed differ
+            values = {h: contents(v, kind, rng) if v.fact.is_matrix else drawn(v, kind, rng) for h, v in operands.items()}
+            before, after = (outcome(hop, values) for hop in (block.roots[0].hop, roots[0].hop))
+            where = f"{block.roots[0].hop} -> {roots[0].hop} with {operands}, {kind}"
+            if before is None and after is not None and not np.isfinite(after).any():
+                continue  # a matrix that cannot be inverted may give NaN instead, or nothing at all
+            assert (before is None) == (after is None), f"refused on one side only: {where}"
+            if before is not None and after is not None:
+                try:
+                    assert_same(rule, before, after, keeps_nan=keeps_nan(kind, values))
+                except AssertionError as error:
+                    raise AssertionError(f"{where}\n{values}\n{error}") from None
