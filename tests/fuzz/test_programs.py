@@ -25,14 +25,17 @@ FIXTURES = sorted((Path(__file__).parent / "fixtures").glob("*.dml"))
 
 
 def _kind(problem: str) -> str:
-    """What must stay the same while a program is made smaller: the sort of disagreement, and of a crash its text without names."""
+    """What must stay the same while a program is made smaller: the sort of disagreement, and of an error its text without names."""
     head, _, rest = problem.partition(":")
-    return head.split(" at ")[0] + (re.sub(r"'\w+'|\d+", "", rest.split("\n")[0]) if head.startswith("crash") else "")
+    return head.split(" at ")[0] + (re.sub(r"'\w+'|\d+", "", rest.split("\n")[0]) if head.startswith(("crash", "refused")) else "")
 
 
 def _smallest(case: Program, problem: str) -> str:
     def fails(text: str) -> bool:
-        found = disagreement(text, case.inputs)
+        try:
+            found = disagreement(text, case.inputs)
+        except Exception:
+            return False  # nonsense that the evaluator does not know to refuse
         return found is not None and _kind(found) == _kind(problem)
 
     return shrink(case.text, fails)

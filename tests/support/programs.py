@@ -477,7 +477,9 @@ class Writer(Expressions):
                 options.append(f"{matrix}[{self.scalar(env, 'int', 2)},1] = 7")
         unset = sorted(env.maybe - {"z", "Z"})
         if unset:
-            options += [f'print("maybe " + length(list({self.rng.choice(unset)})))', f"z = {self.rng.choice(unset)}"]
+            name = self.rng.choice(unset)
+            options += [f'print("maybe " + length(list({name})))', f"z_{name} = {name}"]
+            env.maybe.add(f"z_{name}")
         text = self.rng.choice(options)
         self.emit(f"if ({self.scalar(env, 'boolean', 1)}) {{ {text} }}" if self.rng.random() < 0.5 else text)
         env.maybe |= {"z", "Z"}

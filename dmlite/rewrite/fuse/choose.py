@@ -131,9 +131,8 @@ class Fusions:
         if all(self.taken.get(root) is c for root, c in extra.items()):
             return 0.0, 0
         after = ChainMap(extra, self.taken)
-        old = [self.taken[root] for root in extra if root in self.taken]
         saved, freed = 0.0, 0
-        for hop in {hop for c in (*choices, *old) for hop in (c.root, *c.inside)}:
+        for hop in self._affected(choices):
             was, now = self._dead(hop, self.taken), self._dead(hop, after)
             if not now and hop.op == "matmul" and any(hop in c.inside and not c.rule.shared for c in choices):
                 return float("-inf"), 0
@@ -143,6 +142,17 @@ class Fusions:
             saved += seconds[0] - seconds[1]  # type: ignore[operator]
             freed += now - was
         return saved, freed
+
+    def _affected(self, choices: Iterable[Choice]) -> set[Hop]:
+        """What `choices` may do without; where that is a root taken before, also what its choice did without and may now be needed."""
+        found: set[Hop] = set()
+        stack = list(choices)
+        while stack:
+            choice = stack.pop()
+            new = {choice.root, *choice.inside} - found
+            found |= new
+            stack.extend(self.taken[hop] for hop in new if hop in self.taken)
+        return found
 
     def _current(self, hop: Hop, taken: Taken) -> float | None:
         return taken[hop].seconds if hop in taken else self._cost([hop])
