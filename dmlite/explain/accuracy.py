@@ -45,4 +45,4 @@ def timed(record: Record) -> Iterator[tuple[BlockRecord, Operator, float]]:
             if record.run is not None:
                 yield block, operator, operator.actual.seconds if operator.actual else 0.0
             else:
-                yield block, operator, (operator.seconds or 0.0) * (1 if block.times is None else block.times)
+                yield block, operator, (operator.seconds or 0.0) * block.times

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 from dmlite.errors import Span
 from dmlite.explain.choice import Choice
 from dmlite.explain.lineage import Lineage
-from dmlite.explain.naming import is_temporary
+from dmlite.explain.naming import is_number, is_temporary
 from dmlite.explain.record import Actual, Graph, Operator, Place, Result, Value
-from dmlite.hop.cost import bytes_of, estimate, nonzeros
+from dmlite.hop.cost import Cost, bytes_of, estimate, nonzeros
 from dmlite.hop.facts import Fact
 from dmlite.hop.infer import FactTable
+from dmlite.hop.machine import DEFAULT, Machine
 from dmlite.hop.node import LITERAL, LIVE_IN, PICK, Hop, postorder
 from dmlite.hop.ops import BY_NAME
 from dmlite.hop.program import Root
@@ -46,12 +48,18 @@ class GraphBuilder:
         self.choices = choices or {}
         self.measured = dict(zip(self.choices, measured, strict=True)) if measured is not None else {}
         self.first = first
-        self.leaves = {hop: name for hop, name in names.items() if hop.op == LIVE_IN}
+        self.variables = {hop: name for hop, name in names.items() if hop.op != LITERAL and not is_number(name)}
+
+    @staticmethod
+    def ids(roots: Sequence[Root]) -> dict[Hop, int]:
+        """The numbers of the nodes in the graph of `roots`, in their order."""
+        nodes = (hop for hop in postorder(r.hop for r in roots) if hop.op != LITERAL)
+        return {hop: number for number, hop in enumerate(nodes)}
 
     def graph(self, roots: Sequence[Root]) -> Graph:
-        nodes = [hop for hop in postorder(r.hop for r in roots) if hop.op != LITERAL]
-        ids = {hop: number for number, hop in enumerate(nodes)}
-        operators = [self._operator(hop, ids) for hop in nodes]
+        """The DAG of a block."""
+        ids = self.ids(roots)
+        operators = [self._operator(hop, ids) for hop in ids]
         results = [
             Result(root.name.split("@")[0], ids.get(root.hop), self.names[root.hop])
             for root in roots
@@ -69,24 +77,32 @@ class GraphBuilder:
             op=hop.op,
             name="" if is_silent(hop) else name,
             text=name if hop.op == LIVE_IN else operator_text(hop, self.names),
-            expression=name if hop.op == LIVE_IN else hop_to_dml(hop, self.leaves, EXPRESSION_LIMIT),
+            expression=name if hop.op == LIVE_IN else hop_to_dml(hop, self.variables, EXPRESSION_LIMIT),
             operands=[ids[a] for a in hop.args if a.op != LITERAL],
             place=None if span is None else Place(span.source.name, span.line, span.col, span.end_line, span.end_col),
             value=value_of(fact),
         )
-        cost = estimate(hop, self.facts)
-        operator.flops, operator.seconds = cost.flops, cost.seconds
         choice = self.choices.get(hop)
+        cost = _in_place(hop, self.facts) if choice is not None and choice.in_place else estimate(hop, self.facts)
+        operator.flops, operator.seconds = cost.flops, cost.seconds
         if choice is not None:
-            operator.backend, operator.kernel, operator.code, operator.reason = choice.backend, choice.kernel, choice.code, choice.reason
+            operator.backend, operator.why_there = choice.placement.backend, choice.placement.reason
+            operator.kernel, operator.code, operator.reason = choice.kernel, choice.code, choice.reason
             operator.value.storage = choice.storage
         if self.lineage is not None:
             operator.rules = [self.first + number for number in self.lineage.made_by(hop)]
         step = self.measured.get(hop)
         if step is not None and step.calls:
             storage = "" if step.dense is None else "dense" if step.dense else "CSR"
-            operator.actual = Actual(step.seconds, step.calls, step.rows, step.cols, step.nnz, step.bytes, storage)
+            operator.actual = Actual(step.seconds, step.calls, step.rows, step.cols, step.nnz, step.bytes, storage, step.grew)
         return operator
+
+
+def _in_place(hop: Hop, facts: FactTable, machine: Machine = DEFAULT) -> Cost:
+    """Of writing into the old matrix: only what is written counts."""
+    value = facts[hop.args[1]]
+    size = bytes_of(value)
+    return Cost(0.0, None, None) if size is None else Cost(0.0, 2.0 * size, 2.0 * size / machine.bandwidth + machine.call)
 
 
 def is_silent(hop: Hop) -> bool:
@@ -102,7 +118,12 @@ def operator_text(hop: Hop, names: Mapping[Hop, str]) -> str:
         target, value, *bounds = hop.args
         rows, cols = (_bound(names, *bounds[at : at + 2]) for at in (0, 2))
         return f"{names[target]} with [{rows}, {cols}] = {names[value]}"
-    return hop_to_dml(hop, {a: names[a] for a in hop.args if a.op != LITERAL})
+    text = hop_to_dml(hop, {a: names[a] for a in hop.args if a.op != LITERAL})
+    return _WHOLE.sub("", text) if hop.op in _COUNTING else text
+
+
+_COUNTING: Final = frozenset({"index", "fill", "reshape", "seq"})  # operators whose numbers are whole, whatever their type
+_WHOLE: Final = re.compile(r"(?<=\d)\.0(?![\w.])")
 
 
 def _bound(names: Mapping[Hop, str], low: Hop, high: Hop) -> str:

@@ -8,14 +8,28 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from html import escape
 from importlib.resources import files
 from typing import Any, Final
 
 from dmlite.explain.accuracy import heaviest, size_errors, timed
+from dmlite.explain.answers import answers
 from dmlite.explain.layout import layered
-from dmlite.explain.record import BlockRecord, Graph, Item, Operator, Place, Record, Rewrite
-from dmlite.explain.text import control_text, line_text, saving_text, share_text, signature, size_text, statement, text_of
+from dmlite.explain.record import BlockRecord, Graph, Item, NearMiss, Operator, Record, Rewrite, StatementRewrite
+from dmlite.explain.text import (
+    control_text,
+    fused,
+    line_text,
+    lines_text,
+    runs_text,
+    saving_text,
+    share_text,
+    signature,
+    size_text,
+    statement,
+    text_of,
+)
 from dmlite.hop.machine import seconds_text
 from dmlite.hop.ops import BY_NAME
 from dmlite.memory import human
@@ -46,6 +60,7 @@ class _Page:
         self.total = sum(seconds for *_, seconds in timed(record))
         self.seconds = {(b.number, o.id): seconds for b, o, seconds in timed(record)}
         self.rewrites = {r.number: r for b in record.blocks for r in b.rewrites}
+        self.fused = {(b.number, o.id) for b, o, _ in fused(record)}
 
     def data(self, level: str) -> dict[str, Any]:
         record = self.record
@@ -56,9 +71,13 @@ class _Page:
             "outline": list(self._outline()),
             "heavy": [self._entry(b, o, seconds_text(s), s) for s, b, o in heaviest(record, _HEAVY)],
             "heavyTitle": "Where the time goes, measured" if record.run else "Where the time goes, estimated",
-            "fused": [self._entry(b, o, o.op, 0.0) for b in record.blocks for o in b.plan.operators if is_fused(o)],
+            "fused": [self._entry(b, o, f"{r.rule}: {r.why}", 0.0) for b, o, r in fused(record)],
+            "missed": [self._missed(m) for b in record.blocks for m in b.misses],
+            "answers": [asdict(answer) for answer in answers(record)],
+            "measured": record.run is not None,
+            "times": list(self._times()),
             "blocks": [self._block(b) for b in record.blocks],
-            "rewrites": [self._rewrite(r) for r in self.rewrites.values()],
+            "rewrites": [*map(self._statement, record.statements), *map(self._rewrite, self.rewrites.values())],
             "sources": record.sources,
             "syntax": text_of(record, "ast"),
         }
@@ -68,14 +87,13 @@ class _Page:
         operators = [o for b in record.blocks for o in b.plan.operators if o.kind == "operator"]
         if record.run is not None:
             yield ["run time", seconds_text(record.run.seconds)]
-            yield ["in operators", seconds_text(self.total)]
             yield ["peak memory", f"+{human(record.run.peak)}"]
         else:
             yield ["estimated", seconds_text(self.total)]
         yield ["operators", str(len(operators))]
-        yield ["rewrites", str(len(self.rewrites))]
-        yield ["fused", str(sum(map(is_fused, operators)))]
-        yield ["level", str(record.opt_level)]
+        yield ["rewrites", str(len(self.rewrites) + len(record.statements))]
+        yield ["fused", str(len(self.fused))]
+        yield ["optimization level", str(record.opt_level)]
 
     # ------------------------------------------------------------ the program at the side
     def _outline(self) -> Iterator[dict[str, Any]]:
@@ -97,11 +115,14 @@ class _Page:
                 yield {"depth": depth, "text": "else", "kind": "else"}
                 yield from self._items(item["else"], depth + 1)
 
+    def _title(self, block: BlockRecord) -> str:
+        return f"block {block.number}{f', {lines}' if (lines := lines_text(self.record, block.place)) else ''}"
+
     def _block_entry(self, block: BlockRecord, depth: int) -> dict[str, Any]:
         share = self._share(sum(self.seconds.get((block.number, o.id), 0.0) for o in block.plan.operators))
         count = sum(o.kind == "operator" for o in block.plan.operators)
         note = f"{count} op{'s' * (count != 1)}" + (f", {share_text(share)}" if share >= 0.001 else "")
-        return {"depth": depth, "text": _block_title(block), "kind": "block", "block": block.number, "note": note, "share": share}
+        return {"depth": depth, "text": self._title(block), "kind": "block", "block": block.number, "note": note, "share": share}
 
     def _share(self, seconds: float) -> float:
         return seconds / self.total if self.total else 0.0
@@ -112,20 +133,46 @@ class _Page:
         text = f"{where + ': ' if where else ''}{statement(operator)}"
         return {"block": block.number, "node": operator.id, "text": text, "note": note, "share": share}
 
+    def _missed(self, miss: NearMiss) -> dict[str, Any]:
+        where = line_text(self.record, miss.place)
+        text = f"{where + ': ' if where else ''}{miss.rule} of {miss.text}"
+        return {"block": miss.block, "node": miss.id, "text": text, "note": miss.reason, "share": 0.0}
+
+    def _times(self) -> Iterator[dict[str, Any]]:
+        """A row for every operator that takes time, measured or by estimate, the heaviest first."""
+        for seconds, block, operator in heaviest(self.record, sum(len(b.plan.operators) for b in self.record.blocks)):
+            actual = operator.actual
+            runs = actual.calls if actual else block.times
+            yield {
+                "block": block.number,
+                "node": operator.id,
+                "text": statement(operator),
+                "line": line_text(self.record, operator.place),
+                "kind": operator.op,
+                "seconds": seconds,
+                "estimate": None if operator.seconds is None else operator.seconds * runs,
+                "runs": runs,
+                "bytes": actual.bytes if actual else operator.value.bytes,
+                "grew": actual.grew if actual else None,
+            }
+
     # ------------------------------------------------------------ blocks
     def _block(self, block: BlockRecord) -> dict[str, Any]:
-        facts = []
-        if block.times not in (None, 1):
-            facts.append(f"runs {block.times} times")
-        if block.peak is not None:
+        facts, as_written = [], []
+        if runs := runs_text(block):
+            facts.append(f"runs {runs}")
+        if block.peak:
             facts.append(f"holds at most {human(block.peak)}")
+        if block.peak_before:
+            as_written.append(f"would hold at most {human(block.peak_before)}")
         if block.plans > 1:
             facts.append(f"the heaviest of {block.plans} plans")
         elif self.record.run is not None and not block.plans:
             facts.append("was not run")
         return {
-            "title": _block_title(block),
+            "title": self._title(block),
             "facts": facts,
+            "asWritten": as_written,
             "place": vars(block.place) if block.place else None,
             "hops": self._graph(block, block.hops, planned=False),
             "plan": self._graph(block, block.plan, planned=True),
@@ -149,10 +196,11 @@ class _Page:
         lines.append(
             "  ".join(filter(None, (size_text(operator.value) if operator.name else "", time if operator.kind == "operator" else "")))
         )
-        kind = "fused" if is_fused(operator) else "changed" if operator.rules else operator.kind
+        is_fused = planned and (block.number, operator.id) in self.fused
+        kind = "fused" if is_fused else "changed" if operator.rules else operator.kind
         return _box(operator, lines, kind) | {
             "title": statement(operator),
-            "details": [[k, v] for k, v in self._details(operator, results) if v],
+            "details": [[k, v] for k, v in (*self._details(operator, results), *(self._near(block, operator) if planned else ())) if v],
             "share": round(share, 4),
             "place": vars(operator.place) if operator.place else None,
             "rules": [[number, self.rewrites[number].rule] for number in operator.rules],
@@ -172,15 +220,41 @@ class _Page:
             yield "storage", value.storage
         if operator.kind == "operator":
             yield "estimated", f"{seconds_text(operator.seconds)} a time" if operator.seconds is not None else "not known"
-            yield "runs on", f"{operator.backend}, {operator.kernel}" if operator.kernel else ""
+            yield "computed by", operator.kernel
             yield "because", operator.reason
+            yield "runs on", f"{operator.backend}: {operator.why_there}" if operator.backend else ""
             yield "Python", operator.code
         if actual is not None:
             yield "measured", f"{seconds_text(actual.seconds)} in {actual.calls} call{'s' * (actual.calls != 1)}"
             if actual.rows is not None and actual.bytes is not None:
                 yield "was", f"{actual.rows}x{actual.cols}, {actual.nnz} non-zeros, {human(actual.bytes)}, {actual.storage}"
-            errors = size_errors(operator)
+            yield "memory grew", f"by {human(actual.grew)} at its highest" if actual.grew else ""
+            errors = {what: error for what, error in size_errors(operator).items() if error > 1.005}
             yield "estimate off by", ", ".join(f"{what} {error:.3g}x" for what, error in errors.items())
+
+    @staticmethod
+    def _near(block: BlockRecord, operator: Operator) -> Iterator[tuple[str, str]]:
+        """The fusions that this operator nearly had."""
+        for miss in block.misses:
+            if miss.id == operator.id:
+                yield "not fused", f"{miss.rule}: {miss.reason}"
+
+    def _statement(self, change: StatementRewrite) -> dict[str, Any]:
+        """A rewrite of statements, as a step of the trace without graphs."""
+        return {
+            "number": None,
+            "block": change.block,
+            "rule": change.kind,
+            "why": change.why,
+            "values": "" if change.function == "main" else f"function {change.function}",
+            "line": line_text(self.record, change.place),
+            "place": vars(change.place) if change.place else None,
+            "before": change.before,
+            "after": change.after,
+            "where": [],
+            "saving": "",
+            "graphs": [],
+        }
 
     def _rewrite(self, rewrite: Rewrite) -> dict[str, Any]:
         where = line_text(self.record, rewrite.place)
@@ -202,19 +276,6 @@ class _Page:
             "saving": saving_text(rewrite).strip("()"),
             "graphs": graphs,
         }
-
-
-def is_fused(operator: Operator) -> bool:
-    """Whether rewriting made one operator of several, which no script can spell."""
-    return bool(operator.rules) and operator.op in BY_NAME and BY_NAME[operator.op].dml.endswith("()")
-
-
-def _block_title(block: BlockRecord) -> str:
-    place: Place | None = block.place
-    if place is None:
-        return f"block {block.number}"
-    lines = f"line {place.line}" if place.line == place.end_line else f"lines {place.line}-{place.end_line}"
-    return f"block {block.number}, {lines}"
 
 
 def _box(operator: Operator, lines: Sequence[str], kind: str) -> dict[str, Any]:

@@ -33,13 +33,14 @@ class Variables:
     def __init__(self, function: FunctionInstance):
         self._shown: dict[str, str] = {}
         taken: Counter[str] = Counter()
-        for name in dict.fromkeys([*function.params, *function.returns, *_mentioned(function.body)]):
+        dropped = (root.name or "" for block in walk_blocks(function.body) for root in block.dropped)
+        for name in dict.fromkeys([*function.params, *function.returns, *_mentioned(function.body), *dropped]):
             plain = f"%{shown(name)[1]}" if is_temporary(name) else shown(name)
             taken[plain] += 1
             first = taken[plain] == 1 and not is_temporary(name)
             self._shown[name] = plain if first else f"{plain}{'' if is_temporary(name) else '.'}{taken[plain]}"
         for block in walk_blocks(function.body):
-            for root in block.roots:
+            for root in sorted((*block.roots, *block.dropped), key=_is_inlined, reverse=True):  # names of the function itself last
                 result = root.hop.value if root.hop.op == LIVE_IN else ""
                 if result.startswith("%r") and root.name and not is_temporary(root.name) and root.name not in block.inputs:
                     self._shown[result] = self._shown[root.name]
@@ -64,6 +65,10 @@ def _mentioned(nodes: list[Node]) -> Iterator[str]:
             yield from _mentioned(inner)
 
 
+def _is_inlined(root: Root) -> bool:
+    return "@" in (root.name or "")
+
+
 class OperatorNames:
     """Names for the nodes of a block, before and after rewriting: what is the same, or became the other, is called the same."""
 
@@ -71,23 +76,25 @@ class OperatorNames:
         self.variables = variables
         self._numbers = itertools.count(1)
 
-    def before(self, roots: Sequence[Root]) -> dict[Hop, str]:
-        return self._names(roots, {})
+    def before(self, roots: Sequence[Root], dropped: Sequence[Root]) -> dict[Hop, str]:
+        """dropped: bindings of variables that nobody reads later, whose names say most all the same."""
+        return self._names(roots, dropped, {})
 
-    def after(self, roots: Sequence[Root], before: Mapping[Hop, str], lineage: Lineage) -> dict[Hop, str]:
+    def after(self, roots: Sequence[Root], dropped: Sequence[Root], before: Mapping[Hop, str], lineage: Lineage) -> dict[Hop, str]:
         known: dict[Hop, str] = {}
         for hop, name in before.items():
             known.setdefault(lineage.became(hop), name)
-        return self._names(roots, {**known, **before})
+        return self._names(roots, [Root(r.name, lineage.became(r.hop)) for r in dropped], {**known, **before})
 
-    def _names(self, roots: Sequence[Root], known: Mapping[Hop, str]) -> dict[Hop, str]:
+    def _names(self, roots: Sequence[Root], dropped: Sequence[Root], known: Mapping[Hop, str]) -> dict[Hop, str]:
         order = list(postorder(r.hop for r in roots))
         position = {hop: at for at, hop in enumerate(order)}
         last_use = {arg: at for at, hop in enumerate(order) for arg in hop.args}
         names = {hop: self.leaf(hop) for hop in order if hop.op in (LITERAL, LIVE_IN)}
         busy = {name: last_use.get(hop, -1) for hop, name in names.items() if hop.op == LIVE_IN}
         used = set()
-        for root in roots:
+        own = sorted((r for r in dropped if r.hop in position), key=_is_inlined)
+        for root in (*roots, *own):
             if root.name is None or is_temporary(root.name) or root.hop in names:
                 continue
             variable = self.variables[root.name]

@@ -2,8 +2,8 @@
 // Draws the data of the page. Text from a script only ever becomes text nodes and attributes, never markup.
 const data = JSON.parse(document.getElementById("data").textContent);
 const at = (id) => document.getElementById(id);
-const LEVELS = [["hops", "Hops"], ["plan", "Plan"], ["trace", "Trace"], ["runtime", "Python"], ["ast", "Syntax"]];
-const state = { level: data.level, block: firstBlock(), node: null, step: 0, find: "", folded: new Set(), view: null };
+const LEVELS = [["hops", "As written"], ["plan", "Plan"], ["time", "Time"], ["trace", "Trace"], ["runtime", "Python"], ["ast", "Syntax"]];
+const state = { level: data.level, block: firstBlock(), node: null, step: 0, sort: "seconds", by: "operator", find: "", folded: new Set(), view: null };
 
 function firstBlock() {
   const busy = data.blocks.findIndex((b) => b.plan.nodes.some((n) => n.kind !== "input"));
@@ -37,10 +37,12 @@ function drawFrame() {
   show("heavy", ...data.heavy.map(sideEntry));
   show("fused", ...data.fused.map(sideEntry));
   at("fused-title").hidden = !data.fused.length;
+  show("missed", ...data.missed.map(sideEntry));
+  at("missed-title").hidden = !data.missed.length;
   const tabs = LEVELS.map(([level, name]) => element("button", { type: "button", role: "tab", id: `tab-${level}`, onclick: () => go({ level }) }, name));
   const zooms = [["+", 1.25, "Larger (+)"], ["−", 0.8, "Smaller (−)"]].map(([text, by, title]) =>
     element("button", { type: "button", title, "aria-label": title, onclick: () => zoom(by) }, text));
-  const fit = element("button", { type: "button", title: "All of it (0)", onclick: () => { state.view = null; place(); } }, "Fit");
+  const fit = element("button", { type: "button", title: "All of it (0)", onclick: whole }, "Fit");
   const unfold = element("button", { type: "button", title: "Unfold everything", onclick: () => { state.folded.clear(); draw(); } }, "Unfold");
   show("tabs", ...tabs, element("span", { class: "tools" }, ...zooms, fit, unfold));
 }
@@ -84,7 +86,7 @@ function recall() {
   if (LEVELS.some(([l]) => l === words.get("level"))) state.level = words.get("level");
   if (data.blocks[number("block")]) state.block = number("block");
   if (data.rewrites[number("step")]) state.step = number("step");
-  if (state.level === "trace" && data.rewrites[state.step]) state.block = data.rewrites[state.step].block;
+  if (state.level === "trace" && data.rewrites[state.step]) state.block = data.rewrites[state.step].block ?? state.block;
   state.node = number("node");
   state.find = words.get("find") || "";
   state.folded = new Set((words.get("folded") || "").split(".").filter(Boolean).map(Number));
@@ -100,6 +102,7 @@ function draw() {
   at("find").value = state.find;
   if (isGraph()) drawGraph();
   else if (state.level === "trace") drawTrace();
+  else if (state.level === "time") drawTime();
   else drawText();
   drawDetails();
 }
@@ -124,12 +127,13 @@ function visible(g) {
   }
   return shown;
 }
+const count = (n, what) => `${n} ${what}${n === 1 ? "" : "s"}`;
 function matches(node) {
   return state.find !== "" && [node.title, ...node.lines, ...node.rules.flat()].join(" ").toLowerCase().includes(state.find.toLowerCase());
 }
 function drawGraph() {
   const g = graph(), b = block();
-  show("caption", b ? [b.title, `${g.nodes.filter((n) => n.kind !== "input").length} operators`, g.total, ...b.facts].join(" · ") : "Nothing to compute");
+  show("caption", b ? [b.title, count(g.nodes.filter((n) => n.kind !== "input").length, "operator"), g.total, ...(state.level === "hops" ? b.asWritten : b.facts)].join(" · ") : "Nothing to compute");
   const shown = visible(g);
   const drawing = dag(g, shown, (node) => go({ node: node.id }), (node) => fold(node.id));
   drawing.classList.add("dag");
@@ -164,7 +168,7 @@ function curve(points) {
 function box(node, searching, onselect, onfold) {
   const left = node.x - node.w / 2, top = node.y - node.h / 2;
   const text = node.lines.map((line, k) => svg("text", { x: left + 9, y: top + 21 + 16 * k, class: k ? "second" : null }, line));
-  const share = node.share > 0.002 ? svg("rect", { class: "share", x: left + 3, y: top + node.h - 6, height: 3, width: Math.max(2, node.share * (node.w - 6)) }) : null;
+  const share = node.share >= 0.01 ? svg("rect", { class: "share", x: left + 3, y: top + node.h - 6, height: 3, width: Math.max(2, node.share * (node.w - 6)) }) : null;
   const isFolded = onfold && state.folded.has(node.id);
   const mark = isFolded ? svg("text", { class: "folded", x: node.x - 4, y: top - 4 }, "⋯") : null;
   const classes = ["node", node.kind, onfold && node.id === state.node ? "chosen" : "", searching && !matches(node) ? "faint" : ""];
@@ -179,15 +183,24 @@ function fold(id) {
 }
 
 // ---------------------------------------------------------------- looking around
+const LEGIBLE = 0.8; // a drawing that would have to be smaller opens at its heaviest operator
+const between = (x, low, high) => Math.max(low, Math.min(high, x));
+function whole() {
+  Object.assign(state, { view: null, whole: true });
+  place();
+}
 function place() {
   const drawing = at("view").querySelector("svg.dag");
   if (!drawing) return;
   const { clientWidth: w, clientHeight: h } = drawing;
   if (!state.view) {
-    const g = graph(), scale = Math.min(1.25, Math.max(0.25, Math.min(w / (g.width + 40), h / (g.height + 40)))) || 1;
+    const g = graph(), all = Math.min(w / (g.width + 40), h / (g.height + 40)) || 1;
+    const scale = Math.min(1.25, Math.max(state.whole ? 0.1 : LEGIBLE, all));
     state.view = { x: (g.width - w / scale) / 2, y: Math.min(-20, (g.height - h / scale) / 2), scale };
-    const node = chosen();
-    if (node && g.height * scale > h) state.view.y = node.y - h / scale / 2;
+    const node = chosen() || g.nodes.reduce((a, b) => (b.share > a.share ? b : a), g.nodes[0]);
+    if (node && g.width * scale > w) state.view.x = between(node.x - w / scale / 2, -20, g.width + 20 - w / scale);
+    if (node && g.height * scale > h) state.view.y = between(node.y - h / scale / 2, -20, g.height + 20 - h / scale);
+    state.whole = false;
   }
   const { x, y, scale } = state.view;
   drawing.setAttribute("viewBox", `${x} ${y} ${Math.max(1, w / scale)} ${Math.max(1, h / scale)}`);
@@ -229,13 +242,13 @@ function into(node) {
 // ---------------------------------------------------------------- the trace
 function drawTrace() {
   const step = data.rewrites[state.step];
-  show("caption", step ? `Rewrite ${state.step + 1} of ${data.rewrites.length}; n and p step through them` : "No rule fired");
+  show("caption", step ? `Rewrite ${state.step + 1} of ${data.rewrites.length}; n and p step through them` : "Nothing was rewritten");
   if (!step) return show("view");
-  const side = (title, text, g) => element("div", {}, element("strong", {}, title), element("br"), element("code", {}, text), sized(dag(g, new Set(g.nodes.map((n) => n.id)), null, null), g));
-  const tags = [step.values, step.line && `line ${step.line}`, `block ${step.block}`, step.saving].filter(Boolean).map((t) => element("span", { class: "tag" }, t));
+  const side = (title, text, g) => element("div", {}, element("strong", {}, title), element("br"), element("code", {}, text), g ? sized(dag(g, new Set(g.nodes.map((n) => n.id)), null, null), g) : "");
+  const tags = [step.values, step.line && `line ${step.line}`, step.block !== null && `block ${step.block}`, step.saving].filter(Boolean).map((t) => element("span", { class: "tag" }, t));
   const back = element("button", { type: "button", onclick: () => turn(-1) }, "← Before"), on = element("button", { type: "button", onclick: () => turn(1) }, "Next →");
   const now = element("div", { class: "rewrite" }, element("h3", {}, step.rule), element("p", {}, step.why), ...tags, back, on, element("div", { class: "pair" }, side("before", step.before, step.graphs[0]), side("after", step.after, step.graphs[1])), ...step.where.map((text) => element("p", {}, "where ", element("code", {}, text))));
-  const steps = data.rewrites.map((r, k) => element("li", {}, element("button", { type: "button", "aria-current": String(k === state.step), onclick: () => go({ step: k, block: r.block }) }, `${k + 1}. ${r.rule} `, element("code", {}, `${r.before}  →  ${r.after}`))));
+  const steps = data.rewrites.map((r, k) => element("li", {}, element("button", { type: "button", "aria-current": String(k === state.step), onclick: () => turnTo(k) }, `${k + 1}. ${r.rule} `, element("code", {}, `${r.before}  →  ${r.after}`))));
   show("view", now, element("ol", { class: "steps" }, ...steps));
   if (step.place) showSource(step.place);
 }
@@ -245,8 +258,52 @@ function sized(drawing, g) {
   return drawing;
 }
 function turn(by) {
-  const step = Math.min(data.rewrites.length - 1, Math.max(0, state.step + by));
-  if (data.rewrites[step]) go({ step, block: data.rewrites[step].block });
+  turnTo(Math.min(data.rewrites.length - 1, Math.max(0, state.step + by)));
+}
+function turnTo(step) {
+  if (data.rewrites[step]) go({ step, block: data.rewrites[step].block ?? state.block });
+}
+
+// ---------------------------------------------------------------- where the time goes
+const COLUMNS = [["text", "operator"], ["line", "line"], ["seconds", "share"], ["seconds", "time"], ["estimate", "estimated"], ["runs", "runs"], ["bytes", "result"], ["grew", "memory grew"]];
+const GROUPS = { operator: (row) => `${row.block} ${row.node}`, line: (row) => row.line || "no line", "kind of operator": (row) => row.kind };
+const sum = (a, b) => (a === null && b === null ? null : a + b);
+function grouped() {
+  if (state.by === "operator") return [...data.times];
+  const groups = new Map();
+  for (const row of data.times) {
+    const key = GROUPS[state.by](row), old = groups.get(key), named = state.by === "line" ? {} : { text: row.kind, line: "" };
+    if (!old) groups.set(key, { ...row, ...named });
+    else groups.set(key, { ...old, text: state.by === "line" ? `${old.text}; ${row.text}` : old.text, seconds: old.seconds + row.seconds, estimate: sum(old.estimate, row.estimate), runs: Math.max(old.runs, row.runs), bytes: Math.max(old.bytes, row.bytes), grew: Math.max(old.grew, row.grew) });
+  }
+  return [...groups.values()];
+}
+function drawTime() {
+  const rows = grouped(), all = data.times.reduce((s, r) => s + r.seconds, 0) || 1;
+  const words = state.sort === "text" || state.sort === "line";
+  rows.sort((a, b) => (words ? String(a[state.sort]).localeCompare(String(b[state.sort]), "en", { numeric: true }) : b[state.sort] - a[state.sort]));
+  show("caption", data.measured ? "Measured time, beside the estimate for as many runs" : "Estimated time; a loop of unknown length counts once. --analyze measures it");
+  const choices = Object.keys(GROUPS).map((by) => element("button", { type: "button", "aria-pressed": String(by === state.by), onclick: () => go({ by }) }, `by ${by}`));
+  const columns = COLUMNS.filter(([, title]) => (data.measured || !["estimated", "memory grew"].includes(title)) && (title !== "line" || state.by !== "kind of operator"));
+  const head = columns.map(([key, title]) => element("th", { "aria-sort": key === state.sort && title !== "share" ? (words ? "ascending" : "descending") : null }, element("button", { type: "button", onclick: () => go({ sort: key }) }, title)));
+  const table = element("table", { class: "times" }, element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...rows.map((row) => timeRow(row, columns, all))));
+  show("view", element("div", { class: "by" }, ...choices), table);
+}
+function timeRow(row, columns, all) {
+  const share = row.seconds / all;
+  const cells = { operator: row.text, line: row.line, time: seconds(row.seconds), estimated: seconds(row.estimate), runs: row.runs, result: bytes(row.bytes), "memory grew": row.grew >= 1e6 ? `+${bytes(row.grew)}` : "" };
+  cells.share = element("span", {}, `${(100 * share).toFixed(1)}%`, element("span", { class: "bar", style: `width:${Math.round(100 * share)}px` }));
+  return element("tr", { onclick: () => go({ level: "plan", block: row.block, node: row.node }) }, ...columns.map(([, title]) => element("td", { class: title.replace(" ", "-") }, cells[title])));
+}
+function seconds(s) {
+  if (s === null) return "?";
+  const [unit, factor] = [["s", 1], ["ms", 1e3], ["us", 1e6]].find(([, f]) => s * f >= 1) || ["ns", 1e9];
+  return s ? `${Number((s * factor).toPrecision(3))} ${unit}` : "0";
+}
+function bytes(b) {
+  if (b === null) return "";
+  const at = Math.min(5, Math.floor(Math.log10(Math.max(b, 1)) / 3));
+  return at ? `${(b / 1000 ** at).toFixed(1)} ${["B", "KB", "MB", "GB", "TB", "PB"][at]}` : `${b} B`;
 }
 
 // ---------------------------------------------------------------- details and source
@@ -254,16 +311,20 @@ function drawDetails() {
   const node = chosen();
   if (!node) {
     const legend = "Click an operator to see what it computes, what is known of its result, where it runs and why, and which rules made it. Green: rewritten. Violet: fused. The orange bar is its share of the time.";
-    show("details", isGraph() ? element("p", {}, legend) : "");
+    show("details", ...data.answers.flatMap(answer), element("p", { class: "legend" }, legend));
     if (state.level !== "trace") showSource((block() && block().place) || { file: data.name, line: 0 });
     return;
   }
   const codes = new Set(["computes", "Python"]);
   const rows = node.details.flatMap(([k, v]) => [element("dt", {}, k), element("dd", { class: codes.has(k) ? "code" : null }, v)]);
   const rules = node.rules.map(([number, rule]) => element("button", { type: "button", onclick: () => go({ level: "trace", step: data.rewrites.findIndex((r) => r.number === number) }) }, rule));
-  const made = rules.length ? [element("h2", {}, "Made by these rewrites"), element("div", { class: "rules" }, ...rules)] : [];
-  show("details", element("h3", {}, node.title), element("dl", {}, ...rows), ...made);
+  const made = rules.length ? element("div", { class: "rules" }, "Made by these rewrites: ", ...rules) : null;
+  show("details", ...[element("h3", {}, node.title), made, element("dl", {}, ...rows)].filter(Boolean));
   if (node.place) showSource(node.place);
+}
+function answer({ question, points }) {
+  const point = ({ text, block, node }) => element("li", {}, node === null ? text : element("button", { type: "button", onclick: () => go({ level: "plan", block, node }) }, text));
+  return [element("h2", {}, question), element("ul", { class: "answer" }, ...points.map(point))];
 }
 function showSource(span) {
   const text = data.sources[span.file];
@@ -308,7 +369,7 @@ function theme() {
 const KEYS = {
   n: () => (state.level === "trace" ? turn(1) : nextBlock(1)),
   p: () => (state.level === "trace" ? turn(-1) : nextBlock(-1)),
-  "+": () => zoom(1.25), "=": () => zoom(1.25), "-": () => zoom(0.8), 0: () => { state.view = null; place(); },
+  "+": () => zoom(1.25), "=": () => zoom(1.25), "-": () => zoom(0.8), 0: whole,
   "/": () => at("find").focus(), d: theme, "?": () => at("keys").showModal(), Escape: () => go({ node: null, find: "" }),
   " ": () => (isGraph() && chosen() ? fold(state.node) : null),
   ...Object.fromEntries(LEVELS.map(([level], k) => [k + 1, () => go({ level })])),

@@ -4,8 +4,8 @@ Its JSON form is an object with the fields of `Record`, nested as the classes be
 not known is null. `schema` is 1 and rises when a field is renamed or changes its meaning; new fields may come at any time.
 Sizes are in bytes, times in seconds, lines and columns count from 1.
 
-An estimated time is that of one execution; `times` of a block says how often it is executed where that is known. In `body`
-every element has a `kind`: block (with the `number` of an element of `blocks`), call, if, while or for.
+An estimated time is that of one execution; `times` of a block says how often it is executed, a loop of unknown length taken
+as one round. In `body` every element has a `kind`: block (with the `number` of an element of `blocks`), call, if, while or for.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Value:
 
 @dataclass
 class Actual:
-    """What a run measured at one operator: all calls together, and the size of a recent result."""
+    """What a run measured at one operator: all calls together, the size of a recent result, and by how many bytes memory grew."""
 
     seconds: float
     calls: int
@@ -56,14 +56,16 @@ class Actual:
     nnz: int | None
     bytes: int | None
     storage: str
+    grew: int | None = None
 
 
 @dataclass
 class Operator:
     """One operator (or `input`, a variable from before the block).
 
-    text: this operator on the names of its operands. expression: all that is computed below it, cut where it gets long.
+    text: this operator on the names of its operands. expression: the same down to named variables.
     operands: ids in the same graph, without literals. code: the generated Python. rules: numbers of the rewrites it came from.
+    backend: where it runs, and why_there; kernel: what computes it, and reason.
     """
 
     id: int
@@ -78,6 +80,7 @@ class Operator:
     flops: float | None = None
     seconds: float | None = None
     backend: str = ""
+    why_there: str = ""
     kernel: str = ""
     code: str = ""
     reason: str = ""
@@ -111,7 +114,7 @@ class Result:
 class Rewrite:
     """One firing of a rule. where: what the numbered operators in `before` and `after` compute.
 
-    before_seconds and after_seconds: of the operators that went and came, None when not known.
+    before_seconds and after_seconds, before_bytes and after_bytes: of the operators that went and came, None when not known.
     """
 
     number: int
@@ -125,39 +128,76 @@ class Rewrite:
     where: dict[str, str]
     before_seconds: float | None
     after_seconds: float | None
+    before_bytes: int | None
+    after_bytes: int | None
     before_graph: Graph
     after_graph: Graph
+
+
+@dataclass
+class StatementRewrite:
+    """One rewrite of whole statements (of a `kind` such as inlining): what stood there, and what became of it.
+
+    block: the block that it shaped, None where it shaped the program before there were blocks.
+    """
+
+    kind: str
+    why: str
+    function: str
+    block: int | None
+    place: Place | None
+    before: str
+    after: str
+
+
+@dataclass
+class NearMiss:
+    """A fused operator that was nearly used, and what spoke against it. id: the operator in the plan that it would replace."""
+
+    rule: str
+    why: str
+    block: int
+    id: int | None
+    place: Place | None
+    text: str
+    reason: str
 
 
 @dataclass
 class BlockRecord:
     """A straight line of statements: as lowered (`hops`) and as it runs (`plan`).
 
-    peak: the most bytes that inputs and results need at a time, by the estimates. plans: how many plans a run made,
-    of which the one that took most time is shown; 0 when it did not run or was not asked to.
+    times: how often it runs; open: in one round of a loop of unknown length; maybe: at most, as a branch is around it.
+    peak: the most bytes that inputs and results need at a time, by the estimates; peak_before: had nothing been rewritten.
+    plans: how many plans a run made, of which the one that took most time is shown; 0 when it did not run or was not asked to.
     """
 
     number: int
     function: str
     place: Place | None
-    times: int | None
+    times: int
+    open: bool
+    maybe: bool
     hops: Graph
     plan: Graph
-    rewrites: list[Rewrite]
-    python: str
-    peak: int | None
+    rewrites: list[Rewrite] = field(default_factory=list)
+    misses: list[NearMiss] = field(default_factory=list)
+    python: str = ""
+    peak: int | None = None
+    peak_before: int | None = None
     plans: int = 0
 
 
 @dataclass
 class FunctionRecord:
-    """One function as compiled for the facts of some of its calls."""
+    """One function as compiled for the facts of some of its calls. runs: how often, as text; empty for once."""
 
     key: str
     name: str
     params: list[str]
     returns: list[str]
     body: list[Item]
+    runs: str = ""
 
 
 Item: TypeAlias = dict[str, Any]
@@ -179,6 +219,7 @@ class Record:
     opt_level: int
     functions: list[FunctionRecord]
     blocks: list[BlockRecord]
+    statements: list[StatementRewrite]
     sources: dict[str, str]
     syntax: Item
     run: Run | None = None

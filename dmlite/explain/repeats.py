@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dmlite.hop.node import LITERAL
-from dmlite.hop.program import Block, CallNode, ForNode, FunctionInstance, IfNode, Node, Program, WhileNode
+from dmlite.hop.program import Block, CallNode, ForNode, FunctionInstance, IfNode, Node, Program, WhileNode, children
 
 
 @dataclass(frozen=True)
@@ -77,10 +77,8 @@ def walked(nodes: Iterable[Node], constants: Constants, outer: Repeats) -> Itera
     for node in nodes:
         yield node, outer
         if not isinstance(node, (Block, CallNode)):
-            within = inside(node, constants, outer)
-            bodies = (node.then, node.orelse) if isinstance(node, IfNode) else (node.test, node.body) if isinstance(node, WhileNode) else (node.body,)
-            for body in bodies:
-                yield from walked(body, constants, within)
+            for body in children(node):
+                yield from walked(body, constants, inside(node, constants, outer))
 
 
 def reached(program: Program) -> dict[str, Repeats]:
@@ -105,7 +103,7 @@ def _calls(function: FunctionInstance) -> list[tuple[str, Repeats]]:
 def _visit(key: str, calls: Mapping[str, list[tuple[str, Repeats]]], order: list[str], seen: set[str]) -> None:
     """Postorder of the functions below one."""
     seen.add(key)
-    for callee, _ in calls[key]:
+    for callee, _ in reversed(calls[key]):
         if callee not in seen:
             _visit(callee, calls, order, seen)
     order.append(key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from difflib import SequenceMatcher
 from pathlib import PurePath
@@ -9,12 +10,17 @@ from typing import Any, Final
 
 from dmlite.explain.accuracy import all_errors, heaviest, size_errors, timed
 from dmlite.explain.record import BlockRecord, FunctionRecord, Graph, Item, Operator, Place, Record, Rewrite, Value
+from dmlite.explain.repeats import Repeats
 from dmlite.hop.machine import seconds_text
+from dmlite.hop.ops import BY_NAME
 from dmlite.memory import human
 
 View = Callable[[BlockRecord], Iterator[str]]
 _HEAVY: Final = 5  # operators named as those that take most time
 _GOOD: Final = 2.0  # a q-error up to this is a good estimate
+_FULL: Final = 0.9  # share of cells that are not zero from which on a matrix counts as full
+_OFF: Final = 1.05  # a q-error from which on it is told
+_NOTABLE: Final = 1_000_000  # bytes by which memory grew that are told
 _WIDE: Final = 60  # operators wider than this move the rest of their line to the right
 
 
@@ -30,9 +36,11 @@ def _head(record: Record, level: str) -> Iterator[str]:
 
 
 # ---------------------------------------------------------------- control flow
-def _program(record: Record, view: View) -> Iterator[str]:
+def _program(record: Record, view: View, *, statements: bool = False) -> Iterator[str]:
     for function in record.functions:
-        yield signature(function)
+        yield f"{signature(function)}{f': {function.runs}' if function.runs else ''}"
+        if statements:
+            yield from (f"  {line}" for line in _statement_lines(record, function.key, None))
         yield from _items(record, function.body, "  ", view)
 
 
@@ -71,18 +79,22 @@ def control_text(item: Item) -> str:
 
 
 def _block_head(record: Record, block: BlockRecord) -> str:
-    place = block.place
-    parts = []
-    if place is not None:
-        lines = f"line {place.line}" if place.line == place.end_line else f"lines {place.line}-{place.end_line}"
-        parts.append(lines if place.file == record.name else f"{lines} of {PurePath(place.file).name}")
-    if block.times not in (None, 1):
-        parts.append(f"{block.times} times")
+    parts = [lines] if (lines := lines_text(record, block.place)) else []
+    if runs := runs_text(block):
+        parts.append(runs)
     if block.plans > 1:
         parts.append(f"the heaviest of {block.plans} plans")
     elif record.run is not None and not block.plans:
         parts.append("not run")
     return f": {', '.join(parts)}" if parts else ""
+
+
+def lines_text(record: Record, place: Place | None) -> str:
+    """`line 7`, `lines 7-9 of affine.dml`; empty when they are not known."""
+    if place is None:
+        return ""
+    lines = f"line {place.line}" if place.line == place.end_line else f"lines {place.line}-{place.end_line}"
+    return lines if place.file == record.name else f"{lines} of {PurePath(place.file).name}"
 
 
 # ---------------------------------------------------------------- operators
@@ -96,20 +108,26 @@ def _hops(record: Record) -> Iterator[str]:
 def _plan(record: Record) -> Iterator[str]:
     def view(block: BlockRecord) -> Iterator[str]:
         yield from _operators(record, block.plan)
-        if block.rewrites:
+        statements = list(_statement_lines(record, block.function, block.number))
+        if block.rewrites or statements:
             yield _totals(block)
             yield from (f"  {line}" for line in _beside(block))
             yield from (f"  {line}" for rewrite in block.rewrites for line in _rewrite_lines(record, rewrite))
+            yield from (f"  {line}" for line in statements)
+        yield from _miss_lines(record, block)
 
-    yield from _program(record, view)
+    yield from _program(record, view, statements=True)
     yield from _heavy(record)
+    yield from _fused(record)
+    yield from _places(record)
     yield from _accuracy(record)
 
 
 def _operators(record: Record, graph: Graph) -> Iterator[str]:
     """What is known of the variables from before the block, then an operator a line."""
     rows = list(_operator_rows(record, graph))
-    inputs = [f"{o.name} {size_text(o.value)}" for o in graph.operators if o.kind == "input"]
+    used = {a for o in graph.operators for a in o.operands} | {r.id for r in graph.results}
+    inputs = [f"{o.name} {size_text(o.value)}" for o in graph.operators if o.kind == "input" and o.id in used]
     if rows and inputs:
         yield f"reads {', '.join(inputs)}"
     yield from _table(rows)
@@ -147,18 +165,25 @@ def line_text(record: Record, place: Place | None) -> str:
     return str(place.line) if place.file == record.name else f"{PurePath(place.file).stem}:{place.line}"
 
 
+def where_text(record: Record, place: Place | None) -> str:
+    """` in line 12`, or ` in affine:12`; empty when it is not known."""
+    where = line_text(record, place)
+    return "" if not where else f" in {'line ' * where.isdigit()}{where}"
+
+
 def size_text(value: Value) -> str:
     """`5x4`, `1000x1000 1%` for what is sparse; the type of a scalar."""
     if value.kind != "matrix":
         return value.vtype or (value.kind if value.kind != "unknown" else "?")
     shape = f"{'?' if value.rows is None else value.rows}x{'?' if value.cols is None else value.cols}"
     cells = value.rows * value.cols if value.rows is not None and value.cols is not None else 0
-    full = cells == 0 or value.expected is None or value.expected > 0.995 * cells
+    full = cells == 0 or value.expected is None or value.expected > _FULL * cells
     return shape if full else f"{shape} {share_text(value.expected / cells)}"  # type: ignore[operator]
 
 
-def share_text(share: float) -> str:
-    return f"{100 * share:.3g}%"
+def share_text(share: float, digits: int = 3) -> str:
+    """`12.5%`."""
+    return f"{100 * share:.{digits}g}%"
 
 
 def _bytes(value: Value) -> str:
@@ -169,13 +194,14 @@ def _actual(operator: Operator) -> list[str]:
     """Measured beside the estimate: time of all calls, calls, real size, and the worse q-error of its size."""
     actual = operator.actual
     if actual is None:
-        return ["-", "", "", ""]
+        return ["-", "", "", "", ""]
     size = ""
     if actual.rows is not None and actual.cols is not None and actual.bytes is not None:
         sparse = f" {actual.nnz} nnz" if actual.storage == "CSR" else ""
         size = f"{actual.rows}x{actual.cols}{sparse} {human(actual.bytes)}"
-    errors = size_errors(operator).values()
-    return [f"took {seconds_text(actual.seconds)}", f"/ {actual.calls}", size, f"q {max(errors):.2g}" if errors else ""]
+    off = max(size_errors(operator).values(), default=1.0)
+    grew = f"memory +{human(actual.grew)}" if (actual.grew or 0) >= _NOTABLE else ""
+    return [f"took {seconds_text(actual.seconds)}", f"/ {actual.calls}", size, f"estimate off {off:.2g}x" if off >= _OFF else "", grew]
 
 
 def _table(rows: Iterable[Sequence[str]]) -> Iterator[str]:
@@ -190,14 +216,14 @@ def _table(rows: Iterable[Sequence[str]]) -> Iterator[str]:
 
 # ---------------------------------------------------------------- before and after
 def _totals(block: BlockRecord) -> str:
-    before, after = _total(block.hops), _total(block.plan)
+    before, after = _total(block.hops, block.peak_before), _total(block.plan, block.peak)
     return f"rewritten: {before} before, {after} after"
 
 
-def _total(graph: Graph) -> str:
+def _total(graph: Graph, peak: int | None) -> str:
     count = sum(o.kind == "operator" for o in graph.operators)
     unknown = f" and {graph.unknown} of unknown cost" if graph.unknown else ""
-    return f"{count} operators in {seconds_text(graph.seconds)}{unknown}"
+    return f"{count} operators in {seconds_text(graph.seconds)}{unknown}{'' if not peak else f' and {human(peak)}'}"
 
 
 def _beside(block: BlockRecord) -> Iterator[str]:
@@ -216,14 +242,71 @@ def _beside(block: BlockRecord) -> Iterator[str]:
 
 
 def _rewrite_lines(record: Record, rewrite: Rewrite) -> Iterator[str]:
-    where = line_text(record, rewrite.place)
-    yield f"[{rewrite.number}] {rewrite.rule}{f' in line {where}' if where else ''}: {rewrite.why}"
+    yield f"[{rewrite.number}] {rewrite.rule}{where_text(record, rewrite.place)}: {rewrite.why}"
     yield f"    {rewrite.before}  ->  {rewrite.after}  {saving_text(rewrite)}"
 
 
 def saving_text(rewrite: Rewrite) -> str:
+    """Estimated seconds before and after, and bytes of results that are no longer made where they are many."""
     before, after = rewrite.before_seconds, rewrite.after_seconds
-    return f"({seconds_text(before)} -> {seconds_text(after)})"
+    fewer = (rewrite.before_bytes or 0) - (rewrite.after_bytes or 0)
+    return f"({seconds_text(before)} -> {seconds_text(after)}{f', {human(fewer)} never made' if fewer >= _NOTABLE else ''})"
+
+
+def runs_text(block: BlockRecord) -> str:
+    """How often a block runs: `70 times`, `at most 70 times a round`; empty for once."""
+    return str(Repeats(block.times, block.open, block.maybe))
+
+
+# ---------------------------------------------------------------- statements, and what was nearly fused
+def _statement_lines(record: Record, function: str, block: int | None) -> Iterator[str]:
+    for statement in record.statements:
+        if statement.function == function and statement.block == block:
+            why = "" if statement.kind == "inlining" else f"  ({statement.why})"
+            yield f"{statement.kind}{where_text(record, statement.place)}: {statement.before}  ->  {statement.after}{why}"
+
+
+def _miss_lines(record: Record, block: BlockRecord) -> Iterator[str]:
+    for miss in block.misses:
+        yield f"not fused{where_text(record, miss.place)}: {miss.rule} of {miss.text}: {miss.reason}"
+
+
+def _fused(record: Record) -> Iterator[str]:
+    rows = [[f"block {b.number}", line_text(record, o.place), statement(o), f"{r.rule}: {r.why}"] for b, o, r in fused(record)]
+    if rows:
+        yield "fused operators"
+        yield from (f"  {line}" for line in _table(rows))
+
+
+def fused(record: Record) -> Iterator[tuple[BlockRecord, Operator, Rewrite]]:
+    """The operators that a rewrite made of several, which no script can spell, with the last such rewrite."""
+    rewrites = {r.number: r for block in record.blocks for r in block.rewrites}
+    for block in record.blocks:
+        for operator in block.plan.operators:
+            if operator.op in BY_NAME and BY_NAME[operator.op].dml.endswith("()"):
+                made = [r for r in map(rewrites.__getitem__, operator.rules) if _fuses(r, operator.op)]
+                if made:
+                    yield block, operator, made[-1]
+
+
+def _fuses(rewrite: Rewrite, op: str) -> bool:
+    count = lambda graph: sum(o.kind == "operator" for o in graph.operators)  # noqa: E731
+    made = any(o.op == op and o.kind == "operator" for o in rewrite.after_graph.operators)
+    return made and count(rewrite.before_graph) > count(rewrite.after_graph)
+
+
+def places(record: Record) -> list[tuple[str, str, int]]:
+    """The places where operators run, each with a reason and for how many it is the one; most frequent first."""
+    operators = (o for block in record.blocks for o in block.plan.operators if o.kind == "operator")
+    counted = Counter((o.backend, o.why_there) for o in operators)
+    return [(backend, why, count) for (backend, why), count in counted.most_common()]
+
+
+def _places(record: Record) -> Iterator[str]:
+    found = places(record)
+    if found:
+        yield "where it runs"
+        yield from (f"  {count} operator{'s' * (count != 1)} {backend}: {why}" for backend, why, count in found)
 
 
 # ---------------------------------------------------------------- summaries
@@ -261,14 +344,16 @@ def _runtime(record: Record) -> Iterator[str]:
 
 def _trace(record: Record) -> Iterator[str]:
     rewrites = [rewrite for block in record.blocks for rewrite in block.rewrites]
+    for change in record.statements:
+        yield f"{change.kind}{where_text(record, change.place)}{'' if change.function == 'main' else f' of {change.function}'}"
+        yield from (f"    {change.before}", f"    -> {change.after}", f"    {change.why}")
     for rewrite in rewrites:
-        where = line_text(record, rewrite.place)
-        yield f"[{rewrite.number}] block {rewrite.block}{f', line {where}' if where else ''}: {rewrite.rule} ({rewrite.values})"
+        yield f"[{rewrite.number}] {rewrite.rule}{where_text(record, rewrite.place)}, block {rewrite.block} ({rewrite.values})"
         yield f"    {rewrite.before}"
         yield f"    -> {rewrite.after}"
         yield from (f"    where {name} = {text}" for name, text in rewrite.where.items())
         yield f"    {rewrite.why} {saving_text(rewrite)}"
-    if not rewrites:
+    if not rewrites and not record.statements:
         yield "no rule fired"
 
 

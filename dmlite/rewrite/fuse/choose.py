@@ -165,6 +165,21 @@ class Fusions:
         users |= {root for root in self._keepers[hop] if root in taken and hop in taken[root].kept}
         return all(self._dead(user, taken) for user in users)
 
+    def is_dead(self, hop: Hop) -> bool:
+        """Whether nobody needs a node any more after what was chosen."""
+        return self._dead(hop, self.taken)
+
+    def weigh(self, choice: Choice) -> tuple[dict[Hop, tuple[Hop, ...]], float | None]:
+        """What speaks against a choice: of the match what stays and who needs it (nobody: a variable), and seconds that go."""
+        after = ChainMap({choice.root: choice}, self.taken)
+        kept = {hop: self._others(hop, choice) for hop in choice.inside if not self._dead(hop, after)}
+        gone = [hop for hop in (choice.root, *choice.inside) if hop not in kept and not self._dead(hop, self.taken)]
+        seconds = [self._current(hop, self.taken) for hop in gone]
+        return kept, None if None in seconds else sum(s for s in seconds if s is not None)
+
+    def _others(self, hop: Hop, choice: Choice) -> tuple[Hop, ...]:
+        return tuple(c for c in self._consumers[hop] if c is not choice.root and c not in choice.inside)
+
     def _cost(self, hops: Iterable[Hop]) -> float | None:
         total = 0.0
         for hop in hops:
