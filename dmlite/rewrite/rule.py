@@ -122,7 +122,7 @@ class Rule:
             for bound in self.matcher(facts).matches(pattern, root):
                 match = Match(root, bound, facts, uses)
                 if self.where is None or self.where(match):
-                    new = self.after(match) if callable(self.after) else instantiate(self.replacement, bound)
+                    new = self.after(match) if callable(self.after) else instantiate(self.replacement, bound, facts)
                     if new is not None:
                         return new
         return None
@@ -137,14 +137,22 @@ def words_of(text: str) -> frozenset[str]:
     return frozenset(_WORD.findall(_QUOTED.sub("", text)))
 
 
-def instantiate(pattern: Hop, bound: Mapping[str, Hop]) -> Hop:
-    """`pattern` with its holes filled; arithmetic on constants is done at once."""
+def instantiate(pattern: Hop, bound: Mapping[str, Hop], facts: FactTable | None = None) -> Hop:
+    """`pattern` with its holes filled; arithmetic on constants is done at once, and so are known sizes, which costs depend on."""
     if pattern.op == HOLE:
         return bound[pattern.value]
     if not pattern.args:
         return pattern
-    args = [instantiate(a, bound) for a in pattern.args]
-    return folded(pattern.op, args) or make(pattern.op, args, pattern.value, pattern.tag)
+    args = [instantiate(a, bound, facts) for a in pattern.args]
+    return folded(pattern.op, args) or _known_size(pattern.op, args, facts) or make(pattern.op, args, pattern.value, pattern.tag)
+
+
+def _known_size(op: str, args: Sequence[Hop], facts: FactTable | None) -> Hop | None:
+    if facts is None or op not in ("nrow", "ncol", "length"):
+        return None
+    fact = facts[args[0]]
+    size = {"nrow": fact.rows, "ncol": fact.cols, "length": fact.cells}[op] if fact.is_matrix else None
+    return None if size is None else literal(size)
 
 
 _FOLDED: Final[dict[str, Callable[..., float]]] = {
