@@ -18,7 +18,8 @@ from dmlite.lang import nodes as ast
 from dmlite.lang.parser import parse
 from dmlite.lang.walk import assigned, statements, targets
 from tests.support import oracle_values as values
-from tests.support.oracle_values import BUILTINS, Failure, ListValue, Notes, Poison
+from tests.support.oracle_builtins import BUILTINS, NEED_NOTES
+from tests.support.oracle_values import Failure, ListValue, Notes, Poison
 
 MAX_DEPTH = 60
 MAX_STEPS = 20_000
@@ -106,7 +107,8 @@ class Oracle:
         except Failure as failure:
             if not self.lazy:
                 raise
-            env[stmt.target.name] = Poison(str(failure))
+            old = env.get(stmt.target.name) if isinstance(stmt.target, ast.Index) else None
+            env[stmt.target.name] = Poison(str(failure), getattr(old, "shape", None))
 
     def store(self, target: ast.Target, value: Any, env: dict[str, Any]) -> None:
         if isinstance(target, ast.Name):
@@ -237,12 +239,21 @@ class Oracle:
             return self.eval(call, env)
         if call.name not in BUILTINS:
             raise NotImplementedError(call.name)
-        plain = [self.expr(a.value, env) for a in call.args if not a.name]
+        operand = self.poisonous if self.lazy and call.name in ("ifelse", "nrow", "ncol", "length") else self.expr
+        plain = [operand(a.value, env) for a in call.args if not a.name]
         named = {a.name.replace(".", "_"): self.expr(a.value, env) for a in call.args if a.name}
-        return BUILTINS[call.name](*plain, **named, **({"notes": self.notes} if call.name in values.NEED_NOTES else {}))
+        return BUILTINS[call.name](*plain, **named, **({"notes": self.notes} if call.name in NEED_NOTES else {}))
+
+    def poisonous(self, node: ast.Expr, env: dict[str, Any]) -> Any:
+        """A value that may turn out not to be needed: the operand of a choice, or a matrix that is only asked for its size."""
+        try:
+            stored = env.get(node.name) if isinstance(node, ast.Name) else None
+            return stored if isinstance(stored, Poison) else self.expr(node, env)
+        except Failure as failure:
+            return Poison(str(failure))
 
     def eval(self, call: ast.Call, env: dict[str, Any]) -> Any:
         name, *args = call.args
         assert isinstance(name.value, ast.Literal)
         result = self.call_function(ast.Call(str(name.value.value), tuple(args), span=call.span), env)[0]
-        return result if isinstance(result, (np.ndarray, ListValue)) else np.array([[float(result)]])
+        return result if isinstance(result, (np.ndarray, ListValue, Poison)) else np.array([[float(result)]])

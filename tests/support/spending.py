@@ -55,7 +55,7 @@ def watched() -> Iterator[Spending]:
         before = cost_of([r.hop for r in block.roots], facts).seconds
         roots, firings = rewrite(block, facts, rules, **options)
         after = cost_of([r.hop for r in roots], facts).seconds if firings else before
-        if before is not None and (after is None or after > before * ROUNDING):
+        if before is not None and after is not None and after > before * ROUNDING:
             names = ", ".join(dict.fromkeys(f.rule for f in firings))
             found.dearer.append(f"{before} s becomes {after} s for {', '.join(map(str, block.outputs))}, by {names}")
         planned.spent = Spent(after, frozenset(block.inputs), frozenset(block.outputs))
