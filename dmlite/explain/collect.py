@@ -7,12 +7,12 @@ from typing import Any
 
 from dmlite.codegen.emit import Emitter
 from dmlite.config import settings
-from dmlite.errors import Span
+from dmlite.errors import Source, Span
 from dmlite.explain import choice
 from dmlite.explain.graphs import GraphBuilder
 from dmlite.explain.lineage import Lineage
 from dmlite.explain.misses import Miss, misses
-from dmlite.explain.naming import OperatorNames, Variables, is_number, is_temporary
+from dmlite.explain.naming import OperatorNames, Variables, is_number, is_temporary, written
 from dmlite.explain.record import BlockRecord, FunctionRecord, Item, Place, Record, Run, StatementRewrite
 from dmlite.explain.repeats import Repeats, constants_of, inside, reached, rounds
 from dmlite.explain.rewritten import LIMIT, View, place_of, statement_rewrite
@@ -23,7 +23,6 @@ from dmlite.hop.infer import FactTable
 from dmlite.hop.node import LITERAL, LIVE_IN, Hop
 from dmlite.hop.ops import BY_NAME
 from dmlite.hop.program import Block, CallNode, ForNode, FunctionInstance, IfNode, Node, Program, Root, WhileNode
-from dmlite.hop.text import hop_to_dml
 from dmlite.lang import nodes as ast
 from dmlite.plan.physical import BlockPlan, Planner, Step
 from dmlite.rewrite.driver import Firing
@@ -34,7 +33,7 @@ from dmlite.runtime.stats import Measured
 
 def collect(script: ast.Script, name: str, engine: Engine, run: Run | None = None) -> Record:
     """Everything about the program of `engine`; `run` when it was run with statistics before."""
-    collector = Collector(engine)
+    collector = Collector(engine, script.span.source)
     program = engine.program
     known = {program.main.key: program.main, **program.functions}
     functions = [collector.function(known[key], repeats) for key, repeats in reached(program).items()]
@@ -55,8 +54,9 @@ def _removed(program: Program, left: set[str]) -> Iterator[StatementRewrite]:
 class Collector:
     """Walks the functions of a program; blocks are numbered in the order in which they stand there."""
 
-    def __init__(self, engine: Engine):
+    def __init__(self, engine: Engine, source: Source):
         self.engine = engine
+        self.source = source
         self.blocks: list[BlockRecord] = []
         self.statements: list[StatementRewrite] = []
         self.sources: dict[str, str] = {}
@@ -109,7 +109,7 @@ class Collector:
     def _define(self, root: Root, names: Mapping[Hop, str]) -> None:
         if root.name is not None and is_temporary(root.name):
             variables = {hop: name for hop, name in names.items() if hop.op != LITERAL and not is_number(name)}
-            self._meaning[root.name] = names[root.hop] if not root.hop.args else hop_to_dml(root.hop, variables, LIMIT)
+            self._meaning[root.name] = names[root.hop] if not root.hop.args else written(root.hop, variables, LIMIT)
 
     # ------------------------------------------------------------ blocks
     def _block(self, block: Block, repeats: Repeats) -> Item:
@@ -132,7 +132,8 @@ class Collector:
         plan = builder.graph(plan_roots)
         view = View.of(number, block, {**before, **after}, facts, shown.plan)
         self.statements += view.statements(self._function, shown.plan)
-        record = BlockRecord(number, self._function, _extent(block, shown.firings), repeats.times, repeats.open, repeats.maybe, hops, plan)
+        extent = _extent(block, shown.firings, self.source if self._function == "main" else None)
+        record = BlockRecord(number, self._function, extent, repeats.times, repeats.open, repeats.maybe, hops, plan)
         record.rewrites = view.rewrites(shown.firings, lineage, first)
         record.misses = view.near_misses(self._misses(shown), builder.ids(plan_roots), lineage)
         record.python, record.plans = python, plans
@@ -164,18 +165,20 @@ def _at(span: Span | None) -> dict[str, Any]:
 
 
 def _roots(plan: BlockPlan, block: Block) -> list[Root]:
-    """The roots of a plan: its effects in order, and its outputs."""
-    effects = [Root(None, s.hop) for s in plan.steps if s.hop.op in BY_NAME and BY_NAME[s.hop.op].effect]
-    return [*effects, *(Root(name, hop) for name, hop in plan.outputs)]
+    """The roots of a plan, its effects and its outputs, in the order of the statements."""
+    effects = iter([Root(None, s.hop) for s in plan.steps if s.hop.op in BY_NAME and BY_NAME[s.hop.op].effect])
+    outputs = iter([Root(name, hop) for name, hop in plan.outputs])
+    ordered = [next(effects if root.name is None else outputs, None) for root in block.roots]
+    return [root for root in (*ordered, *effects, *outputs) if root is not None]
 
 
-def _extent(block: Block, firings: Sequence[Firing]) -> Place | None:
-    """The first to the last line of the block in the file where most of it stands."""
+def _extent(block: Block, firings: Sequence[Firing], source: Source | None) -> Place | None:
+    """The first to the last line of the block, in `source` as far as it stands there, else in the file with most of it."""
     spans = [s for s in (*(block.spans.get(h) for h in block.hops), *(f.span for f in firings)) if s is not None]
     if not spans:
         return None
     files = [s.source for s in spans]
-    file = max(files, key=files.count)
+    file = source if source in files else max(files, key=files.count)
     inside = [s for s in spans if s.source is file]
     first, last = min(inside, key=lambda s: (s.line, s.col)), max(inside, key=lambda s: (s.end_line, s.end_col))
     return Place(file.name, first.line, first.col, last.end_line, last.end_col)

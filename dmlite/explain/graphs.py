@@ -10,7 +10,7 @@ from typing import Final
 from dmlite.errors import Span
 from dmlite.explain.choice import Choice
 from dmlite.explain.lineage import Lineage
-from dmlite.explain.naming import is_number, is_temporary
+from dmlite.explain.naming import is_number, is_temporary, written
 from dmlite.explain.record import Actual, Graph, Operator, Place, Result, Value
 from dmlite.hop.cost import Cost, bytes_of, estimate, nonzeros
 from dmlite.hop.facts import Fact
@@ -19,7 +19,6 @@ from dmlite.hop.machine import DEFAULT, Machine
 from dmlite.hop.node import LITERAL, LIVE_IN, PICK, Hop, postorder
 from dmlite.hop.ops import BY_NAME
 from dmlite.hop.program import Root
-from dmlite.hop.text import hop_to_dml
 from dmlite.runtime.stats import Measured
 
 EXPRESSION_LIMIT: Final = 24  # operators that are written out as the full expression of a node
@@ -77,7 +76,7 @@ class GraphBuilder:
             op=hop.op,
             name="" if is_silent(hop) else name,
             text=name if hop.op == LIVE_IN else operator_text(hop, self.names),
-            expression=name if hop.op == LIVE_IN else hop_to_dml(hop, self.variables, EXPRESSION_LIMIT),
+            expression=name if hop.op == LIVE_IN else written(hop, self.variables, EXPRESSION_LIMIT),
             operands=[ids[a] for a in hop.args if a.op != LITERAL],
             place=None if span is None else Place(span.source.name, span.line, span.col, span.end_line, span.end_col),
             value=value_of(fact),
@@ -118,7 +117,7 @@ def operator_text(hop: Hop, names: Mapping[Hop, str]) -> str:
         target, value, *bounds = hop.args
         rows, cols = (_bound(names, *bounds[at : at + 2]) for at in (0, 2))
         return f"{names[target]} with [{rows}, {cols}] = {names[value]}"
-    text = hop_to_dml(hop, {a: names[a] for a in hop.args if a.op != LITERAL})
+    text = written(hop, {a: names[a] for a in hop.args if a.op != LITERAL})
     return _WHOLE.sub("", text) if hop.op in _COUNTING else text
 
 
@@ -181,8 +180,8 @@ def graph_of_rewrite(root: Hop, changing: Sequence[Hop], facts: FactTable, names
 
 
 def _rewrite_operator(hop: Hop, ids: Mapping[Hop, int], facts: FactTable, names: Mapping[Hop, str], changing: bool) -> Operator:
-    expression = hop_to_dml(hop, names, EXPRESSION_LIMIT) if hop.args else names.get(hop, str(hop.value))
-    text = hop_to_dml(hop, names, 1) if changing else names.get(hop) or hop_to_dml(hop, names, 3)
+    expression = written(hop, names, EXPRESSION_LIMIT) if hop.args else names.get(hop, str(hop.value))
+    text = written(hop, names, 1) if changing else names.get(hop) or written(hop, names, 3)
     seconds = estimate(hop, facts).seconds if changing else 0.0
     operands = [ids[a] for a in hop.args if a in ids] if changing else []
     kind = "operator" if changing else "input"

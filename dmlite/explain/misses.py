@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from dmlite.hop.cost import is_sparse
 from dmlite.hop.facts import Fact
 from dmlite.hop.infer import FactTable
 from dmlite.hop.machine import seconds_text
@@ -24,6 +25,7 @@ from dmlite.rewrite.rule import Match, Rule
 _LARGE: Final = 1000  # times the size, that a fusion might wait for
 _SPARSE: Final = 1000  # cells for each non-zero, that a fusion might wait for
 _OTHER: Final = "its factor is {}, not {}"
+_FAR: Final = 4.0  # times the cost of what it replaces: a fusion that costs more was not near
 _SPECIFIC: Final = 4  # operators of a pattern that is no coincidence, even where one condition fails
 
 
@@ -84,6 +86,8 @@ def _too_dear(fusions: Fusions, hop: Hop) -> Miss | None:
     for node, users in kept.items():
         if node.op == "matmul" and not choice.rule.shared:
             return Miss(choice.rule, hop, "the product is needed {}", node, users)
+    if saved is not None and choice.seconds > _FAR * saved:
+        return None
     numbers = f"{seconds_text(choice.seconds)} estimated against {seconds_text(saved)} unfused"
     for node, users in kept.items():
         return Miss(choice.rule, hop, numbers + ", as an operator in it is needed {}", node, users)
@@ -144,6 +148,8 @@ def _reason(rule: Fusion, pattern: Hop, match: Match) -> str:
     unknown = [name for name in sorted(match.bound) if match.fact(name).is_matrix and match.fact(name).cells is None]
     if unknown:
         return "a size is not known" if _operators(pattern) >= _SPECIFIC else ""
+    if rule.needs_product and match.root_fact.is_matrix and not any(map(is_sparse, map(match.fact, match.bound))):
+        return ""  # cells of a dense driver are all looked at anyway
     fact = match.root_fact if match.root_fact.cells else max((match.fact(n) for n in match.bound), key=lambda f: f.cells or 0)
     for supposed, reason in _SUPPOSITIONS:
         if (reason.startswith("too small") or _operators(pattern) >= _SPECIFIC) and rule.where(

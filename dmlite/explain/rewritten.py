@@ -10,14 +10,13 @@ from dmlite.errors import Span
 from dmlite.explain.graphs import graph_of_rewrite
 from dmlite.explain.lineage import Lineage, difference
 from dmlite.explain.misses import Miss
-from dmlite.explain.naming import is_number, is_temporary
+from dmlite.explain.naming import is_number, is_temporary, written
 from dmlite.explain.record import NearMiss, Place, Rewrite, StatementRewrite
 from dmlite.hop.changes import Change, quoted
 from dmlite.hop.cost import bytes_of, total
 from dmlite.hop.infer import FactTable
-from dmlite.hop.node import LITERAL, Hop
+from dmlite.hop.node import LITERAL, PICK, Hop, postorder
 from dmlite.hop.program import Block, shown
-from dmlite.hop.text import hop_to_dml
 from dmlite.memory import human
 from dmlite.plan.physical import BlockPlan
 from dmlite.rewrite.driver import Firing
@@ -47,19 +46,24 @@ class View:
     def of(cls, number: int, block: Block, names: Mapping[Hop, str], facts: FactTable, plan: BlockPlan) -> View:
         variables = {hop: name for hop, name in names.items() if hop.op != LITERAL and not is_number(name)}
         numbered = {hop: name for hop, name in names.items() if is_number(name)}
-        long = {hop: name for hop, name in numbered.items() if len(hop_to_dml(hop, variables, LIMIT)) > SHORT}
+        long = {hop: name for hop, name in numbered.items() if len(written(hop, variables, LIMIT)) > SHORT}
         return cls(number, block, {**variables, **long}, facts, {step.hop for step in plan.steps})
 
     # ------------------------------------------------------------ of operators
     def rewrites(self, firings: Sequence[Firing], lineage: Lineage, first: int) -> list[Rewrite]:
         """One record a firing, numbered from `first`."""
-        return [self._rewrite(first + k, firing, _settled(firing, k, lineage)) for k, firing in enumerate(firings)]
+        return [self._rewrite(first + k, firing, _settled(firing, k, lineage), lineage) for k, firing in enumerate(firings)]
 
-    def _rewrite(self, number: int, firing: Firing, before: Hop) -> Rewrite:
+    def _reaching(self, before: Hop, after: Hop, lineage: Lineage) -> dict[Hop, str]:
+        """The names, also of what stood there for a while before other rules made of it what has the name."""
+        passing = {hop: lineage.became(hop) for hop in postorder([before, after]) if hop.args and hop not in self.names}
+        return {**{hop: self.names[end] for hop, end in passing.items() if end in self.names}, **self.names}
+
+    def _rewrite(self, number: int, firing: Firing, before: Hop, lineage: Lineage) -> Rewrite:
         """`before` is what the rule replaced, with what other rules made of its operands."""
         gone, new = difference(before, firing.after)
         changing = {*gone, *new}
-        names = {hop: name for hop, name in self.names.items() if hop not in changing}
+        names = {hop: name for hop, name in self._reaching(before, firing.after, lineage).items() if hop not in changing}
         numbered = {hop: name for hop, name in names.items() if is_number(name)}
         used = dict.fromkeys([*_met(before, names), *_met(firing.after, names)])
         dropped = [hop for hop in gone if hop not in self.left]
@@ -71,9 +75,9 @@ class View:
             rule.why if rule else "",
             rule.values if rule else "",
             place_of(firing.span),
-            _written(before, names),
-            _written(firing.after, names),
-            {numbered[hop]: hop_to_dml(hop, names, LIMIT) for hop in used if hop in numbered},
+            _named(before, names),
+            _named(firing.after, names),
+            {numbered[hop]: written(hop, names, LIMIT) for hop in used if hop in numbered},
             total(dropped, self.facts).seconds,
             total(new, self.facts).seconds,
             _bytes(dropped, self.facts),
@@ -85,11 +89,12 @@ class View:
     # ------------------------------------------------------------ of statements
     def statements(self, function: str, plan: BlockPlan) -> Iterator[StatementRewrite]:
         """What this block does without, and what it writes where it stands."""
-        computed = set(self.block.hops)
+        told = set(self.block.hops)
         for root in self.block.dropped:
-            if root.hop.args and root.hop not in computed and not is_temporary(root.name or "%"):
+            if root.hop.args and root.hop not in told and root.hop.op != PICK and not is_temporary(root.name or "%"):
+                told.add(root.hop)
                 span = self.block.spans.get(root.hop)
-                value = "..." if root.hop.op == "leftindex" else quoted(span) or hop_to_dml(root.hop, limit=LIMIT)
+                value = "..." if root.hop.op == "leftindex" else quoted(span) or written(root.hop, limit=LIMIT)
                 before = f"{quoted(span) if root.hop.op == 'leftindex' else shown(root.name or '')} = {value}"
                 yield statement_rewrite(Change("dead_code_removal", span, before, "nothing"), function, self.number)
         for step in plan.steps:
@@ -105,13 +110,13 @@ class View:
         for miss in found:
             span, hop = self.block.spans.get(miss.hop), lineage.became(miss.hop)
             id = ids.get(miss.hop, ids.get(hop))
-            text = hop_to_dml(miss.hop, self.names, LIMIT)
+            text = written(miss.hop, self.names, LIMIT)
             records.append(NearMiss(miss.rule.name, miss.rule.why, self.number, id, place_of(span), text, self._reason(miss)))
         return records
 
     def _reason(self, miss: Miss) -> str:
         if miss.kept is None:
-            return miss.reason.format(*(_written(hop, self.names) for hop in miss.others))
+            return miss.reason.format(*(_named(hop, self.names) for hop in miss.others))
         lines = dict.fromkeys(f"line {span.line}" for hop in miss.others if (span := self.block.spans.get(hop)))
         if lines:
             return miss.reason.format(f"in {' and '.join(lines)} as well")
@@ -150,5 +155,5 @@ def _met(root: Hop, names: Mapping[Hop, str]) -> Iterator[Hop]:
             stack.extend(reversed(hop.args))
 
 
-def _written(hop: Hop, names: Mapping[Hop, str]) -> str:
-    return names[hop] if hop in names else hop_to_dml(hop, names, LIMIT)
+def _named(hop: Hop, names: Mapping[Hop, str]) -> str:
+    return names[hop] if hop in names else written(hop, names, LIMIT)

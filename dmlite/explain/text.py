@@ -109,8 +109,9 @@ def _plan(record: Record) -> Iterator[str]:
     def view(block: BlockRecord) -> Iterator[str]:
         yield from _operators(record, block.plan)
         statements = list(_statement_lines(record, block.function, block.number))
-        if block.rewrites or statements:
+        if block.rewrites or (statements and block.plan.operators):
             yield _totals(block)
+        if block.rewrites or statements:
             yield from (f"  {line}" for line in _beside(block))
             yield from (f"  {line}" for rewrite in block.rewrites for line in _rewrite_lines(record, rewrite))
             yield from (f"  {line}" for line in statements)
@@ -150,7 +151,8 @@ def _operator_rows(record: Record, graph: Graph) -> Iterator[list[str]]:
 
 def _storage(operator: Operator) -> str:
     """How the result is stored, unless that follows from the kernel."""
-    return "" if operator.kernel == "numpy" and operator.value.storage == "dense" else operator.value.storage
+    plain = not operator.value.storage or (operator.kernel == "numpy" and operator.value.storage == "dense")
+    return "" if plain else f"gives {operator.value.storage}"
 
 
 def statement(operator: Operator) -> str:

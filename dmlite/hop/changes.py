@@ -26,7 +26,7 @@ KINDS: Final = {
     "loop_invariant_motion": Kind("loop { ... f(X) ... }", "y = f(X); loop { ... y ... }", "no iteration changes it"),
     "dead_code_removal": Kind("x = ...", "nothing", "nobody reads it"),
     "function_removal": Kind("f = function(...) {...}", "nothing", "nothing calls it any more"),
-    "update_in_place": Kind("X[i, j] = v", "v written into the old X", "nobody reads the old X again"),
+    "update_in_place": Kind("X[i, j] = v", "v written into the old X", "nobody reads the old one again"),
 }
 
 

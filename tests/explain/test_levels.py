@@ -78,12 +78,13 @@ def test_reasons_for_kernels():
     text = explained("A = X %*% X\nB = X * A\nif (sum(B) > 0) { B[1, 1] = 2 }", "plan", X=np.ones((100, 100)))
     assert re.search(r"B = X \* A  100x100  80.0 KB  T  numpy  dense operands of known shape$", text, re.M)
     assert re.search(
-        r"B = B with \[1, 1\] = 2 .*indexing.leftindex_inplace  dense; writes into the old matrix, unless somebody else holds it", text
+        r"B = B with \[1, 1\] = 2 .*indexing.leftindex_inplace  gives dense; writes into the old matrix, unless somebody else holds it",
+        text,
     )
     from scipy.sparse import random_array
 
     text = explained("B = X * 2", "plan", X=random_array((50, 60), density=0.1, format="csr", rng=np.random.default_rng(3)))
-    assert re.search(r"B = X \* 2  50x60 10% .*elementwise.mul  dense or CSR; an operand may be sparse", text)
+    assert re.search(r"B = X \* 2  50x60 10% .*elementwise.mul  gives dense or CSR; an operand may be sparse", text)
 
 
 def test_unknown_is_shown_as_unknown():
