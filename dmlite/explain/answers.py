@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from dmlite.explain.accuracy import heaviest, timed
 from dmlite.explain.record import BlockRecord, Operator, Record
-from dmlite.explain.text import fused, line_text, lines_text, places, share_text, statement
+from dmlite.explain.text import fused, line_text, lines_text, places, statement, time_share
 from dmlite.hop.machine import seconds_text
 from dmlite.memory import human
 
@@ -52,7 +52,7 @@ def _time(record: Record) -> Iterator[Point]:
     for seconds, block, operator in heaviest(record, _MOST):
         runs = operator.actual.calls if operator.actual else block.times
         times = f" in {runs} runs" if runs > 1 else ""
-        yield _point(record, block, operator, f"{share_text(seconds / total, 2)}: ", f", {seconds_text(seconds)}{times}")
+        yield _point(record, block, operator, f"{time_share(seconds / total)}: ", f", {seconds_text(seconds)}{times}")
 
 
 def _fused(record: Record) -> Iterator[Point]:

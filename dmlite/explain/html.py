@@ -24,11 +24,11 @@ from dmlite.explain.text import (
     lines_text,
     runs_text,
     saving_text,
-    share_text,
     signature,
     size_text,
     statement,
     text_of,
+    time_share,
 )
 from dmlite.hop.machine import seconds_text
 from dmlite.hop.ops import BY_NAME
@@ -121,7 +121,7 @@ class _Page:
     def _block_entry(self, block: BlockRecord, depth: int) -> dict[str, Any]:
         share = self._share(sum(self.seconds.get((block.number, o.id), 0.0) for o in block.plan.operators))
         count = sum(o.kind == "operator" for o in block.plan.operators)
-        note = f"{count} op{'s' * (count != 1)}" + (f", {share_text(share)}" if share >= 0.001 else "")
+        note = f"{count} op{'s' * (count != 1)}" + (f", {time_share(share)}" if share >= 0.001 else "")
         return {"depth": depth, "text": self._title(block), "kind": "block", "block": block.number, "note": note, "share": share}
 
     def _share(self, seconds: float) -> float:

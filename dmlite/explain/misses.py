@@ -82,6 +82,8 @@ def _too_dear(fusions: Fusions, hop: Hop) -> Miss | None:
     if not options:
         return None
     choice = max(options, key=lambda c: (len(c.inside), -c.seconds))
+    if _is_coincidence(choice.rule, fusions.facts[hop], fusions.facts[_driver(choice.new)]):
+        return None
     kept, saved = fusions.weigh(choice)
     for node, users in kept.items():
         if node.op == "matmul" and not choice.rule.shared:
@@ -92,6 +94,18 @@ def _too_dear(fusions: Fusions, hop: Hop) -> Miss | None:
     for node, users in kept.items():
         return Miss(choice.rule, hop, numbers + ", as an operator in it is needed {}", node, users)
     return Miss(choice.rule, hop, numbers)
+
+
+def _driver(new: Hop) -> Hop:
+    """The first operand of the fused operator in a result."""
+    while new.op in ("neg", "t", "div") and new.args[0].args:
+        new = new.args[0]
+    return new.args[0]
+
+
+def _is_coincidence(rule: Fusion, result: Fact, driver: Fact) -> bool:
+    """Whether a product of cells only looks like a weighted one: of an array all cells are looked at anyway."""
+    return rule.needs_product and result.is_matrix and "W" in rule.spellings[0] and not is_sparse(driver)
 
 
 # ---------------------------------------------------------------- fits but for its guard
@@ -148,8 +162,8 @@ def _reason(rule: Fusion, pattern: Hop, match: Match) -> str:
     unknown = [name for name in sorted(match.bound) if match.fact(name).is_matrix and match.fact(name).cells is None]
     if unknown:
         return "a size is not known" if _operators(pattern) >= _SPECIFIC else ""
-    if rule.needs_product and match.root_fact.is_matrix and not any(map(is_sparse, map(match.fact, match.bound))):
-        return ""  # cells of a dense driver are all looked at anyway
+    if "W" in match.bound and _is_coincidence(rule, match.root_fact, match.fact("W")):
+        return ""
     fact = match.root_fact if match.root_fact.cells else max((match.fact(n) for n in match.bound), key=lambda f: f.cells or 0)
     for supposed, reason in _SUPPOSITIONS:
         if (reason.startswith("too small") or _operators(pattern) >= _SPECIFIC) and rule.where(

@@ -183,9 +183,14 @@ def size_text(value: Value) -> str:
     return shape if full else f"{shape} {share_text(value.expected / cells)}"  # type: ignore[operator]
 
 
-def share_text(share: float, digits: int = 3) -> str:
+def share_text(share: float) -> str:
     """`12.5%`."""
-    return f"{100 * share:.{digits}g}%"
+    return f"{100 * share:.3g}%"
+
+
+def time_share(share: float) -> str:
+    """`12.5%`, or `<0.1%`."""
+    return f"{100 * share:.1f}%" if share >= 0.001 else "<0.1%"
 
 
 def _bytes(value: Value) -> str:
@@ -225,7 +230,7 @@ def _totals(block: BlockRecord) -> str:
 def _total(graph: Graph, peak: int | None) -> str:
     count = sum(o.kind == "operator" for o in graph.operators)
     unknown = f" and {graph.unknown} of unknown cost" if graph.unknown else ""
-    return f"{count} operators in {seconds_text(graph.seconds)}{unknown}{'' if not peak else f' and {human(peak)}'}"
+    return f"{count} operator{'s' * (count != 1)} in {seconds_text(graph.seconds)}{unknown}{'' if not peak else f' and {human(peak)}'}"
 
 
 def _beside(block: BlockRecord) -> Iterator[str]:
@@ -317,7 +322,7 @@ def _heavy(record: Record) -> Iterator[str]:
     rows = [
         [
             seconds_text(seconds),
-            share_text(seconds / total),
+            time_share(seconds / total),
             f"block {block.number}",
             line_text(record, operator.place),
             statement(operator),

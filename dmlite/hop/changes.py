@@ -11,19 +11,20 @@ from dmlite.lang import nodes as ast
 
 @dataclass(frozen=True)
 class Kind:
-    """One such rewrite, as the catalogue shows it."""
+    """One such rewrite, as the catalogue shows it. level: the optimization level from which on it happens."""
 
     before: str
     after: str
     why: str
+    level: int = 0
 
 
 KINDS: Final = {
     "inlining": Kind("f(...)", "the statements of f", "what is known of its arguments is used inside, and no call is made"),
     "branch_removal": Kind("if (c) {...} else {...}", "one branch, or neither", "the condition is known before the program runs"),
     "loop_removal": Kind("while (c) {...}", "nothing", "the condition is false before the first round"),
-    "loop_vectorisation": Kind("for (i in a:b) R[i, ] = f(X[i, ])", "R[a:b, ] = f(X[a:b, ])", "no iteration needs another one"),
-    "loop_invariant_motion": Kind("loop { ... f(X) ... }", "y = f(X); loop { ... y ... }", "no iteration changes it"),
+    "loop_vectorisation": Kind("for (i in a:b) R[i, ] = f(X[i, ])", "R[a:b, ] = f(X[a:b, ])", "no iteration needs another one", 2),
+    "loop_invariant_motion": Kind("loop { ... f(X) ... }", "y = f(X); loop { ... y ... }", "no iteration changes it", 2),
     "dead_code_removal": Kind("x = ...", "nothing", "nobody reads it"),
     "function_removal": Kind("f = function(...) {...}", "nothing", "nothing calls it any more"),
     "update_in_place": Kind("X[i, j] = v", "v written into the old X", "nobody reads the old one again"),

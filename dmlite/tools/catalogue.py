@@ -15,12 +15,14 @@ from typing import Final
 
 from dmlite.errors import DMLError, did_you_mean
 from dmlite.explain.record import Record
+from dmlite.hop.changes import KINDS, Kind
 from dmlite.rewrite.phases import ALL, rules_for
 from dmlite.rewrite.rule import Rule
 from dmlite.tools.report import Section, report_html
 from dmlite.tools.terminal import plain_table, show_table
 
 _LEVELS: Final = (2, 3, 4)
+STATEMENTS: Final = "statements"  # the topic of what is done to whole statements
 _MEANING: Final = {
     "exact": "the same numbers bit for bit, up to the sign of zero",
     "reassociates": "rounding may differ",
@@ -46,14 +48,20 @@ class Entry:
 
 
 def catalogue(fired: Mapping[str, int] | None = None) -> list[Entry]:
-    """Every rule in the order in which they are tried; `fired`: how often each did, by name."""
-    rules = dict.fromkeys(ALL)
-    return [_entry(rule, None if fired is None else fired.get(rule.name, 0)) for rule in rules]
+    """Every rule in the order in which they are tried, then the rewrites of statements; `fired`: how often each did, by name."""
+    count = lambda name: None if fired is None else fired.get(name, 0)  # noqa: E731
+    rules = [_entry(rule, count(rule.name)) for rule in dict.fromkeys(ALL)]
+    return rules + [_statement_entry(name, kind, count(name)) for name, kind in KINDS.items()]
 
 
 def fired_in(record: Record) -> Counter[str]:
     """How often each rule fired in a program."""
-    return Counter(rewrite.rule for block in record.blocks for rewrite in block.rewrites)
+    rewrites = [rewrite.rule for block in record.blocks for rewrite in block.rewrites]
+    return Counter([*rewrites, *(change.kind for change in record.statements)])
+
+
+def _statement_entry(name: str, kind: Kind, fired: int | None) -> Entry:
+    return Entry(name, (kind.before,), kind.after, kind.why, "exact", kind.level, STATEMENTS, None, False, "", fired)
 
 
 def _entry(rule: Rule, fired: int | None) -> Entry:
@@ -108,7 +116,7 @@ def _table(entries: Sequence[Entry]) -> tuple[str, list[str], list[list[str]]]:
     counted = any(e.fired is not None for e in entries)
     headings = [*(["fired"] if counted else []), "rule", "before", "after", "values", "level", "topic", "why"]
     rows = []
-    for e in entries:
+    for e in sorted(entries, key=lambda e: -(e.fired or 0)):
         more = f"  (or {len(e.before) - 1} more)" if len(e.before) > 1 else ""
         row = [e.name, e.before[0] + more, e.after, e.values, str(e.level), e.topic, e.why]
         rows.append([*([str(e.fired)] if counted else []), *row])
@@ -122,7 +130,7 @@ def _paragraph(entry: Entry) -> str:
         "why": entry.why,
         "values": f"{entry.values}: {_MEANING[entry.values]}; at level {entry.level} and above",
         "guard": (entry.guard or "on what is known of the operands") if entry.guarded else "none: always",
-        "file": where if entry.topic else "",
+        "file": where if entry.topic not in ("", STATEMENTS) else "",
         "fired": "" if entry.fired is None else f"{entry.fired} times",
     }
     equations = "".join(f"    {before}  ->  {entry.after}\n" for before in entry.before)

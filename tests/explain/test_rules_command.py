@@ -9,6 +9,7 @@ import pytest
 
 import dmlite.rewrite
 from dmlite.errors import DMLError
+from dmlite.hop.changes import KINDS
 from dmlite.rewrite.phases import ALL
 from dmlite.tools.catalogue import as_html, as_json, as_text, catalogue, select
 from dmlite.tools.cli import main
@@ -16,8 +17,9 @@ from dmlite.tools.cli import main
 
 def test_every_rule_is_there_with_where_it_stands():
     entries = catalogue()
-    assert [e.name for e in entries] == [r.name for r in dict.fromkeys(ALL)]
-    for entry in entries:
+    rules = [r.name for r in dict.fromkeys(ALL)]
+    assert [e.name for e in entries] == [*rules, *KINDS]
+    for entry in entries[: len(rules)]:
         assert entry.before and entry.after and entry.why and entry.level in (2, 3, 4)
         assert entry.level == 2 or entry.values == "ignores-nan"
         assert entry.topic, entry.name
@@ -42,13 +44,14 @@ def test_parts_of_names_and_names_that_there_are_not():
 
 def test_counts_in_a_script(tmp_path, capsys):
     script = tmp_path / "s.dml"
-    script.write_text("X = rand(rows=5, cols=4)\nprint(sum(t(t(X))))\nprint(sum(t(t(X + 1))))\n")
+    script.write_text("X = rand(rows=5, cols=4)\nprint(sum(t(t(X))))\nprint(sum(t(t(X + 1))))\nif (1 > 2) { print(3) }\n")
     assert main(["rules", "--script", str(script), "--format", "json"]) == 0
     fired = {e["name"]: e["fired"] for e in json.loads(capsys.readouterr().out)}
-    assert fired["double_transpose"] == 2 and fired["double_reverse"] == 0
+    assert fired["double_transpose"] == 2 and fired["double_reverse"] == 0 and fired["branch_removal"] == 1
     assert main(["rules", "--script", str(script)]) == 0
     out = capsys.readouterr().out
     assert out.startswith(f"{len(fired)} rewrite rules, fired {sum(fired.values())} times\n")
+    assert out.split("\n")[2].split()[:2] == ["2", "double_transpose"]  # those that fired come first
 
 
 def test_the_command(tmp_path, capsys):
@@ -70,3 +73,9 @@ def test_the_page_escapes_and_lists_all():
     assert all(f'<tr id="{e.name}">' in page for e in entries)
     assert "&lt;x&gt;.dml" in page and "<x>" not in page and "they fired 3 times" in page
     assert len(json.loads(as_json(entries))) == len(entries)
+
+
+def test_rewrites_of_statements_are_listed_too(capsys):
+    assert main(["rules", "branch_removal"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("branch_removal\n    if (c) {...} else {...}  ->  one branch, or neither\n") and "file" not in out
