@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -15,6 +15,10 @@ from dmlite.hop.ops import BY_NAME
 KEPT: Final = math.sqrt(0.5)
 _COMPARING: Final = frozenset({"le", "ge", "eq"})
 _EXTREMES: Final = frozenset({"rowMins", "rowMaxs", "colMins", "colMaxs"})
+_MEETING: Final = frozenset({"mul", "and_", "relu_backward"})
+_OVERLAPPING: Final = {**dict.fromkeys(("add", "sub", "or_", "axpy"), max), **dict.fromkeys(_MEETING, min)}
+_KEEPING: Final = frozenset({"neg", "abs", "sqrt", "square", "sign"})
+_KEEPING_WITH: Final = frozenset({"mul", "div", "gt", "lt", "ne", "max2", "min2"})  # a number, for comparisons mostly 0
 Density = Callable[..., float | None]
 
 
@@ -33,26 +37,35 @@ def expected_nnz(op: str, result: Fact, operands: Sequence[Fact]) -> float | Non
     return min(max(density * cells, float(result.nnz_min)), float(most))
 
 
-def expecting(hop: Hop, result: Fact, operands: Sequence[Fact]) -> Fact:
+def expecting(hop: Hop, result: Fact, operands: Sequence[Fact], sources: Mapping[Hop, Hop]) -> Fact:
     """`result` of `hop` with its expected non-zeros, where something better than the upper bound is known."""
     if result.nnz_avg is not None or not result.is_matrix:
         return result
-    average = _by_form(hop, result, operands)
+    average = _by_form(hop, result, operands, sources)
     average = expected_nnz(hop.op, result, operands) if average is None else average
     return result if average is None or average == result.nnz else replace(result, nnz_avg=average)
 
 
-def _by_form(hop: Hop, result: Fact, operands: Sequence[Fact]) -> float | None:
-    """Of a matrix combined with an aggregate of itself by rows or columns, where averages would count the two as independent."""
+def _by_form(hop: Hop, result: Fact, operands: Sequence[Fact], sources: Mapping[Hop, Hop]) -> float | None:
+    """Of two matrices that come of the same one, or of one and its own aggregate, where averages would take them as independent."""
+    if hop.op in _OVERLAPPING and len({sources.get(a, a) for a in (hop.args[0], hop.args[-1])}) == 1:
+        return _OVERLAPPING[hop.op](_of(operands[0]), _of(operands[-1])) * (result.cells or 0)
     if hop.op not in _COMPARING and hop.op != "div":
         return None
     for x, own in (hop.args, hop.args[::-1]):
         if own.op in (*_BY_ROW, *_BY_COLUMN) and own.args[0] is x:
             if hop.op == "div":
-                return operands[0].nnz_avg if own is hop.args[1] else None
+                return _of(operands[0]) * (result.cells or 0) if own is hop.args[1] else None
             if own.op in _EXTREMES:  # one cell reaches it, where there are no ties
                 return result.rows if own.op in _BY_ROW else result.cols
     return None
+
+
+def source_of(hop: Hop, sources: Mapping[Hop, Hop]) -> Hop:
+    """The node below whose non-zeros are in the same cells, or in those and more; `sources` has those of the operands."""
+    below = [sources.get(a, a) for a in hop.args if not a.is_literal]
+    kept = hop.op in _KEEPING or (hop.op in _KEEPING_WITH and len(below) < len(hop.args)) or (hop.op in _MEETING and below[0] is below[-1])
+    return below[0] if kept and below else hop
 
 
 def product_density(x: float, y: float, inner: float) -> float:
@@ -94,7 +107,7 @@ def _times(_: Fact, *operands: Fact) -> float:
 
 def _complement(_: Fact, x: Fact) -> float:
     """1 - X: of a matrix of zeros and ones, what was zero."""
-    return 1.0 - _of(x) if x.integer and 0 <= x.low and x.high <= 1 else 1.0
+    return 1.0 - _of(x) if x.integer and x.low >= 0 and x.high <= 1 else 1.0
 
 
 def _difference(result: Fact, x: Fact, y: Fact) -> float:
@@ -135,8 +148,11 @@ def _differs(_: Fact, x: Fact, y: Fact) -> float:
 
 
 def _equals(result: Fact, x: Fact, y: Fact) -> float | None:
-    zero = any(f.is_const and f.value == 0 for f in (x, y))
-    return 1.0 - _differs(result, x, y) if zero else None
+    constant = next((f.value for f in (x, y) if f.is_const), None)
+    if constant is None:
+        return None
+    some = _either(*(_of(f) for f in (x, y) if f.is_matrix))
+    return some * KEPT if constant else 1.0 - some
 
 
 def _extreme(worse: Callable[[float, float], float]) -> Density:

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TypeAlias
 
-from dmlite.hop.estimates import expecting
+from dmlite.hop.estimates import expecting, source_of
 from dmlite.hop.facts import UNKNOWN, Fact, constant, matrix, scalar
 from dmlite.hop.linear import difference
-from dmlite.hop.mnc import COUNTED, Sketch, full, sketched
+from dmlite.hop.mnc import PRODUCTS, Sketch, full, sketched
 from dmlite.hop.node import HOLE, LITERAL, LIVE_IN, PICK, Hop
 from dmlite.hop.ops import BY_NAME
 from dmlite.hop.ops.row import Op, ShapeError, Size
@@ -35,6 +35,7 @@ class FactTable:
         self._sketches = sketches or {}
         self._sketched: dict[Hop, Sketch | None] = {}
         self._known: dict[Hop, Fact] = {}
+        self._sources: dict[Hop, Hop] = {}
 
     def __getitem__(self, hop: Hop) -> Fact:
         fact = self._known.get(hop)
@@ -76,13 +77,14 @@ class FactTable:
             return self._pick(hop)
         row = BY_NAME[hop.op]
         facts = [self[a] for a in hop.args]
-        fact = expecting(hop, refine(hop.op, self._shape(hop, row, facts), facts), facts)
+        self._sources[hop] = source_of(hop, self._sources)
+        fact = expecting(hop, refine(hop.op, self._shape(hop, row, facts), facts), facts, self._sources)
         if is_dense(hop, fact, facts):
             return replace(fact, dense=True)
-        return self._counted(hop, fact) if self._sketches and hop.op in COUNTED else fact
+        return self._counted(hop, fact) if self._sketches and hop.op in PRODUCTS else fact
 
     def _counted(self, hop: Hop, fact: Fact) -> Fact:
-        """What sketches of the operands tell of the non-zeros of a result."""
+        """What sketches of the factors tell of the non-zeros of a product."""
         sketch = self._sketch(hop) if fact.cells else None
         if sketch is None:
             return fact

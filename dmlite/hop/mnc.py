@@ -49,6 +49,18 @@ def sketch_of(x: Any) -> Sketch:
     return _sketch(rows, cols, lone_rows, lone_cols)
 
 
+_EXACT: Final = 1 << 14  # cells of an array that are counted one by one: 15 microseconds
+_STEPS: Final = np.outer([0.7548776662466927, 0.5698402909980532], np.arange(2048)) % 1.0  # evenly over the square, on no line
+
+
+def expected_count(x: np.ndarray) -> float:
+    """The non-zeros of an array, of a large one from a sample of its cells; half a hit where the sample has none."""
+    if x.size <= _EXACT:
+        return float(np.count_nonzero(x))
+    rows, cols = (_STEPS * [[x.shape[0]], [x.shape[1]]]).astype(np.intp)
+    return max(0.5, float(np.count_nonzero(x[rows, cols]))) * x.size / len(rows)
+
+
 def _sketch(rows: Any, cols: Any, lone_rows: Any = None, lone_cols: Any = None) -> Sketch:
     floats = [None if a is None else np.asarray(a, dtype=np.float64) for a in (rows, cols, lone_rows, lone_cols)]
     return Sketch(floats[0], floats[1], *(np.zeros(len(f)) if a is None else a for f, a in zip(floats[:2], floats[2:], strict=True)))
@@ -125,10 +137,8 @@ def _spread(counts: np.ndarray, total: float, most: int) -> np.ndarray:
 
 
 # ---------------------------------------------------------------- other operators
-_BY_ROW: Final = frozenset({"rowSums", "rowMeans", "rowMaxs", "rowMins", "rowSumsSq"})
-_BY_COLUMN: Final = frozenset({"colSums", "colMeans", "colMaxs", "colMins", "colSumsSq"})
 _KEPT: Final = frozenset({"mul", "div", "neg", "abs", "sqrt", "square", "sign"})
-COUNTED: Final = frozenset({"matmul", "tmm", "tsmm_left", "tsmm_right", "mul", "add", "sub"}) | _BY_ROW | _BY_COLUMN
+PRODUCTS: Final = frozenset({"matmul", "tmm", "tsmm_left", "tsmm_right"})
 
 
 def sketched(op: str, operands: Sequence[Sketch | None]) -> Sketch | None:
@@ -159,10 +169,7 @@ def _of_matrices(op: str, x: Sketch, others: list[Sketch]) -> Sketch | None:
             return _bound(op, [x, *others])
         case "mul" | "add" | "sub" if others[0].shape == x.shape:
             return _cellwise(op, x, *others)
-    filled = np.minimum(x.rows if op in _BY_ROW else x.cols, 1.0)
-    if op in _BY_ROW:
-        return _sketch(filled, [filled.sum()])
-    return _sketch([filled.sum()], filled) if op in _BY_COLUMN else None
+    return None
 
 
 def _turned(x: Sketch) -> Sketch:

@@ -12,10 +12,10 @@ from dmlite.backends.local.casts import describe, dimension, number
 from dmlite.backends.local.storage import SPARSE_LIMIT, Matrix, dense, is_matrix, settle, sparse
 from dmlite.errors import DMLRuntimeError
 from dmlite.hop.ops.construct import default_step, sequence_length
+from dmlite.hop.storage import SMALL
 from dmlite.memory import reserve
 from dmlite.values import DMLList
 
-_SMALL: Final = 4096  # cells up to which dense is faster whatever the sparsity
 _LAZY_ZEROS: Final = 1 << 27  # cells beyond which a matrix of zeros is CSR
 
 
@@ -162,7 +162,7 @@ def _extent(values: np.ndarray) -> int:
 def _tally(i: np.ndarray, j: np.ndarray, w: np.ndarray | float, rows: int, cols: int) -> Matrix:
     """Sums of `w` per pair of 1-based positions; dense when the result is small, or not much larger than the pairs."""
     i, j = i.astype(np.int64) - 1, j.astype(np.int64) - 1
-    if cols <= 1 or rows * cols <= max(_SMALL, 2 * len(i)):
+    if cols <= 1 or rows * cols < max(SMALL, 2 * len(i)):
         reserve(rows, cols, "a table")
         factor, weights = (w, None) if isinstance(w, float) else (1.0, w)
         sums = np.bincount(i * cols + j, weights, minlength=rows * cols) * factor
@@ -275,7 +275,7 @@ def diag(X: Matrix) -> Matrix:
 
 def _diagonal_matrix(values: np.ndarray) -> Matrix:
     n = len(values)
-    if n * n <= _SMALL:
+    if n * n < SMALL:
         return np.diag(values)
     from scipy.sparse import csr_array
 

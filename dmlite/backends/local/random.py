@@ -17,14 +17,14 @@ import numpy as np
 
 from dmlite.backends.local.casts import describe, dimension, number
 from dmlite.backends.local.construct import index_type
-from dmlite.backends.local.storage import SPARSE_LIMIT, Matrix, settle
+from dmlite.backends.local.storage import Matrix, settle
 from dmlite.errors import DMLRuntimeError
+from dmlite.hop.storage import SMALL, SPARSE_DRAW
 from dmlite.memory import reserve
 
 _SIDE: Final = 1024
 _CELLS: Final = _SIDE**2
 _STRIP_CELLS: Final = 1 << 16  # numbers drawn at a time, so that scaling and copying them stays within the caches
-_SMALL: Final = 4096  # cells up to which a result is dense whatever its sparsity
 
 _Block: TypeAlias = tuple[int, int, slice, slice]  # block row and column, and the rows and columns it takes
 
@@ -81,7 +81,7 @@ class _Draw:
     @property
     def by_positions(self) -> bool:
         """Whether only the non-zeros are drawn; a matter of the sparsity alone, so that storage never changes the numbers."""
-        return self.sparsity < SPARSE_LIMIT
+        return self.sparsity < SPARSE_DRAW
 
 
 def _uniform(generator: np.random.Generator, out: np.ndarray, draw: _Draw) -> None:
@@ -186,7 +186,7 @@ def _draw_positions(draw: _Draw, i: int, j: int, cells: int) -> tuple[np.ndarray
 
 def _assemble(draw: _Draw, blocks: Iterable[_Block], shape: tuple[int, int]) -> Matrix:
     """Draw `blocks` into a matrix of `shape`: CSR when the whole matrix, of which this may be a part, is large and sparse."""
-    if draw.by_positions and draw.rows * draw.cols >= _SMALL and draw.cols > 1:
+    if draw.by_positions and draw.rows * draw.cols >= SMALL and draw.cols > 1:
         reserve(shape[0] + int(2 * shape[0] * shape[1] * draw.sparsity), 1, f"a sparse {shape[0]}x{shape[1]} random matrix")
         return _assemble_csr(draw, blocks, shape)
     reserve(*shape, "a random matrix")

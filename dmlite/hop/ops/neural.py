@@ -184,6 +184,7 @@ ROWS: Final[tuple[Op, ...]] = (
         "pooling.max_pool_backward",
         "Gradient of max_pool, to the first maximum of each window.",
         same,
+        lambda x, dout, *_: dout.nnz,
         flops=_pool_backward_flops,
     ),
     Op(
