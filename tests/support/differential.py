@@ -199,7 +199,7 @@ def _has_special(result: Result) -> bool:
 
 def _same_input(a: Any, b: Any) -> bool:
     a, b = (v.toarray() if hasattr(v, "toarray") else v for v in (a, b))
-    return np.array_equal(a, b, equal_nan=True)
+    return a == b if isinstance(a, str) else np.array_equal(a, b, equal_nan=True)
 
 
 def _show(value: Any) -> str:

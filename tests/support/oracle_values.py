@@ -185,8 +185,12 @@ def binary(op: str, x: Any, y: Any, notes: Notes) -> Any:
 
 
 def _divides_by_zero(op: str, x: Any, y: Any) -> bool:
-    divisor = y if op in ("/", "%/%") else x if op == "^" else 1
-    return not isinstance(divisor, str) and bool(np.any(divisor == 0))
+    """With an infinite result, that is, whose sign is that of the zero."""
+    if isinstance(x, str) or isinstance(y, str):
+        return False
+    if op == "^":
+        return bool(np.any((x == 0) & (y < 0)))
+    return op in ("/", "%/%") and bool(np.any((y == 0) & (x != 0)))
 
 
 def zero_meets_special(x: Any, y: Any) -> bool:

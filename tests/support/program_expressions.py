@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+from tests.support.program_idioms import Idioms
 from tests.support.program_types import Env, L, M, S
 
 NUMBERS = (0.0, 1.0, -1.5, 2.25, 3.0, 0.5, -2.0, 100.25, 0.001)
@@ -13,7 +14,7 @@ SHAPES = ((1, 1), (2, 2), (2, 3), (3, 2), (1, 3), (3, 1), (4, 1), (1, 4), (4, 4)
 EMPTY = ((0, 2), (2, 0), (0, 0), (0, 1), (1, 0))
 
 
-class Expressions:
+class Expressions(Idioms):
     """Mixed into the writer of programs: everything is decided by `rng`."""
 
     rng: random.Random
@@ -133,6 +134,10 @@ class Expressions:
             lambda: f"as.scalar({self.matrix(env, 1, 1, depth - 1)})",
             lambda: f"{self.rng.choice(('abs', 'floor', 'round', 'ceil', 'sign', 'tanh', 'sin'))}({one()})",
             lambda: f"{self.rng.choice(('min', 'max'))}({two()}, {one()})",
+            lambda: f"{self.rng.choice(('min', 'max'))}({two()}, {one()}, {two()})",
+            lambda: f'as.double("{self.rng.choice(("7.5", "-2", "1e3", " 4 "))}")',
+            lambda: self.loss(env),
+            lambda: self.loss(env),
             lambda: f"as.double({self.scalar(env, self.rng.choice(('int', 'boolean', 'double')), depth - 1)})",
             lambda: f"(-{two()})",
             lambda: f"ifelse({self.scalar(env, 'boolean', depth - 1)}, {two()}, {two()})",
@@ -166,6 +171,8 @@ class Expressions:
                 lambda: f"({self.scalar(env, 'string', 0)} {compare} {self.scalar(env, 'string', 0)})",
                 lambda: f"({one()} {self.rng.choice('&|')} {one()})",
                 lambda: f"(!{one()})",
+                lambda: f"xor({one()}, {one()})",
+                lambda: f"as.logical({self.scalar(env, self.rng.choice(('int', 'double')), depth - 1)})",
                 lambda: f"({self.int_(env, 0)} {compare} {self.int_(env, 0)})",
                 lambda: f'exists("{self.rng.choice(sorted(env.maybe | set(env.vars) | {"never"}))}")',
             )
@@ -233,7 +240,9 @@ class Expressions:
         num = lambda: self.scalar(env, self.rng.choice(("double", "int")), depth - 1)  # noqa: E731
         op = self.rng.choice(("+", "-", "*", "+", "-", "*", "/", "^", "%%", "%/%", "<", "<=", ">", ">=", "==", "!=", "&", "|"))
         other = self.rng.choice((sub, sub, sub, num, num, lambda: sub(1, m), lambda: sub(n, 1), lambda: sub(1, 1)))
-        simple = self.rng.choice(("abs", "round", "floor", "ceil", "sign", "tanh", "sqrt", "exp", "sin", "is.nan"))
+        simple = self.rng.choice(
+            ("abs", "round", "floor", "ceil", "sign", "tanh", "sqrt", "exp", "sin", "cos", "atan", "log", "is.nan", "is.infinite")
+        )
         return [
             lambda: f"({sub()} {op} {other()})",
             lambda: f"({sub()} {self.rng.choice('+-*')} {other()})",
@@ -241,19 +250,11 @@ class Expressions:
             lambda: f"{simple}({sub()})",
             lambda: f"(-{sub()})" if self.rng.random() < 0.7 else f"(!{sub()})",
             lambda: f"{self.rng.choice(('min', 'max'))}({sub()}, {self.rng.choice((sub, num))()})",
+            lambda: f"{self.rng.choice(('min', 'max'))}({sub()}, {self.rng.choice((sub, num))()}, {other()})",
+            lambda: f"xor({sub()}, {self.rng.choice((sub, lambda: sub(1, 1)))()})",
             lambda: f"ifelse({sub()}, {self.rng.choice((sub, num))()}, {self.rng.choice((sub, num))()})",
             lambda: self.idiom(sub()),
         ]
-
-    def idiom(self, x: str) -> str:
-        """Shapes of expressions that rewrites look for."""
-        return self.rng.choice(
-            (
-                f"({x} * 1)", f"({x} + 0)", f"(0 - {x})", f"(-(-{x}))", f"({x} * {x})", f"({x} + {x})", f"(1 - {x})", f"({x} * (1 - {x}))",
-                f"({x} ^ 2)", f"({x} * ({x} > 0))", f"(1 / (1 + exp(-{x})))", f"t(t({x}))", f"rev(rev({x}))", f"(!({x} == 0))", f"(-({x} - 2))",
-                f"(({x} > 0) - ({x} < 0))", f"({x} + (-{x}))", f"({x} - sum({x} * {x}))", f"({x} - mean(t({x})))", f"({x} * sum(rowSums({x})))",
-            )
-        )  # fmt: skip
 
     def moved(self, env: Env, n: int, m: int, depth: int) -> list[Callable[[], str]]:
         sub = lambda r=n, c=m: self.matrix(env, r, c, depth - 1)  # noqa: E731
@@ -272,10 +273,13 @@ class Expressions:
                 lambda: f"order(target={sub()}, by={self.rng.randint(1, m)}, decreasing={self.rng.choice(('TRUE', 'FALSE'))})",
                 lambda: f"{self.rng.choice(('cumsum', 'cummin', 'cummax', 'cumprod'))}({sub()})",
             ]
+            out += [lambda: self.around_product(env, n, m)] * 2
         if m > 1:
             out.append(lambda: f"cbind({sub(n, 1)}, {sub(n, m - 1)})")
         if n > 1:
             out.append(lambda: f"rbind({sub(n - 1, m)}, {sub(1, m)})")
+        if m == 1 and n:
+            out.append(lambda: f"order(target={sub(n, 2)}, by=1, decreasing={self.rng.choice(('TRUE', 'FALSE'))}, index.return=TRUE)")
         wider = self.pick(env, lambda t: isinstance(t, M) and t.known and t.rows >= n and t.cols >= m)
         if wider is not None and n and m:
             out += [lambda: self.slice(env, wider, n, m)] * 3
@@ -306,7 +310,10 @@ class Expressions:
         out: list[Callable[[], str]] = []
         kinds = ("Sums", "Means", "Maxs", "Mins", "Sums", "Vars", "Sds", "Prods")
         if m == 1:
-            out += [lambda: f"row{self.rng.choice(kinds)}({sub(n, other)})", lambda: f"rowIndexMax({sub(n, other)})"] * 2
+            out += [
+                lambda: f"row{self.rng.choice(kinds)}({sub(n, other)})",
+                lambda: f"rowIndex{self.rng.choice(('Max', 'Min'))}({sub(n, other)})",
+            ] * 2
             out += [lambda: f"rowSums(t({sub(other, n)}))"]
         if n == 1:
             out += [lambda: f"col{self.rng.choice(kinds)}({sub(other, m)})"] * 2 + [lambda: f"colSums(t({sub(m, other)}))"]
@@ -328,7 +335,9 @@ class Expressions:
             out += [
                 lambda: f"diag({sub(n, 1)})",
                 lambda: f"(diag({sub(n, 1)}) %*% {sub(n, n)})",
-                lambda: f"lower.tri(target={sub(n, n)}, diag=TRUE, values=TRUE)",
+                lambda: (
+                    f"{self.rng.choice(('lower', 'upper'))}.tri(target={sub(n, n)}, diag={self.rng.choice(('TRUE', 'FALSE'))}, values=TRUE)"
+                ),
             ]
         item = self.list_item(env, M, (n, m))
         if item:

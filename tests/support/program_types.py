@@ -6,6 +6,8 @@ import random
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+MATRIX_NAMES = ("A", "B", "C", "X", "Y")
+
 
 @dataclass(frozen=True)
 class M:
@@ -23,6 +25,9 @@ class M:
     @property
     def cells(self) -> int:
         return self.rows * self.cols if self.known else 0  # type: ignore[operator]
+
+
+ANY: Any = M(None, None)  # as the type a variable may take: every one
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from tests.support.program_control import Control
 from tests.support.program_expressions import Expressions
-from tests.support.program_types import Env, L, M, S
+from tests.support.program_types import ANY, MATRIX_NAMES, Env, L, M, S
 
-MATRIX_NAMES = ("A", "B", "C", "X", "Y")
 SCALAR_NAMES = ("a", "b", "k", "s", "u")
 LIST_NAMES = ("L", "P")
-LOOP_NAMES = ("i", "j", "k")
 
 
 @dataclass
@@ -56,7 +55,7 @@ def program(seed: int) -> Program:
 
 
 @dataclass
-class Writer(Expressions):
+class Writer(Expressions, Control):
     """Writes the statements of one program."""
 
     rng: random.Random
@@ -76,7 +75,7 @@ class Writer(Expressions):
         for number in range(self.rng.choice((0, 0, 1, 2, 3))):
             self.function(f"f{number}")
         if self.rng.random() < 0.15:
-            self.recursive()
+            self.rng.choice((self.recursive, self.twice_recursive))()
         self.in_function = False
         inputs, env = self.inputs()
         self.budget = self.rng.randint(4, 22)
@@ -92,6 +91,9 @@ class Writer(Expressions):
         if self.rng.random() < 0.6:
             values["n2"], values["n3"] = 2, 3
             env.vars["n2"], env.vars["n3"] = S("int", (2, 2)), S("int", (3, 3))
+        if self.rng.random() < 0.3:
+            values["d0"], values["q0"], values["w0"] = self.rng.choice((0.0, 1.0, -2.5)), self.rng.random() < 0.5, "given"
+            env.vars |= {"d0": S("double"), "q0": S("boolean"), "w0": S("string")}
         if self.rng.random() < 0.5:
             rows, cols = self.rng.choice((1, 2, 3, 4)), self.rng.choice((1, 2, 3))
             values["X0"] = np.array([[self.number() for _ in range(cols)] for _ in range(rows)])
@@ -99,8 +101,9 @@ class Writer(Expressions):
         if self.style.sparse:
             from scipy.sparse import csr_array
 
-            rows, cols = self.rng.choice(((3, 4), (6, 5), (20, 30)))
-            cells = np.array([[self.rng.choice((0.0, 0.0, 0.0, 0.0, 1.0, -2.0, 0.5)) for _ in range(cols)] for _ in range(rows)])
+            rows, cols = self.rng.choice(((3, 4), (6, 5), (20, 30), (1, 1), (5, 1), (1, 6), (4, 4)))
+            some = (0.0,) if self.rng.random() < 0.1 else (0.0, 0.0, 0.0, 0.0, 1.0, -2.0, 0.5)
+            cells = np.array([[self.rng.choice(some) for _ in range(cols)] for _ in range(rows)])
             values["S0"] = csr_array(cells)
             env.vars["S0"] = M(rows, cols)
         return values, env
@@ -165,6 +168,14 @@ class Writer(Expressions):
         self.level -= 1
         self.emit("}")
         self.functions.append(Function("r0", [("n", S("int", (0, 4))), ("A", M(rows, cols))], [("Y", M(rows, cols)), ("n", S("int"))]))
+
+    def twice_recursive(self) -> None:
+        """Two calls of itself in one expression, by position and by name."""
+        base, step = self.scalar(Env({"n": S("int")}), "int", 1), self.rng.choice(("+", "-"))
+        self.emit("r0 = function(int n, int low = 1) return (double s) {")
+        self.emit(f"  if (n <= low) {{ s = {base} }} else {{ s = r0(n - 1) {step} r0(low=low, n=n - 2) }}")
+        self.emit("}")
+        self.functions.append(Function("r0", [("n", S("int", (0, 5))), ("low", S("int", (1, 2)))], [("s", S("double"))], default=True))
 
     @staticmethod
     def declared(kind: Any) -> str:
@@ -243,7 +254,13 @@ class Writer(Expressions):
             self.emit(f"{name}[{self.position(env, r0, t.rows)},{self.position(env, c0, t.cols)}] = {self.scalar(env, 'double', 2)}")
         elif how < 0.45:
             self.emit(f"{name}[{r0},] = {self.matrix(env, 1, t.cols, 2)}")
+        elif how < 0.5:
+            self.emit(
+                f"{name}[{self.rng.choice((f'{r0}:{r1}', ''))},{c0}:{c1}] = {self.scalar(env, self.rng.choice(('double', 'int')), 1)}"
+            )
         elif how < 0.55:
+            self.emit(f"{name}[{r0}:{r1},] = {self.matrix(env, r1 - r0 + 1, t.cols, 2)}")
+        elif how < 0.62:
             self.emit(f"{name}[,{self.position(env, c0, t.cols)}] = {self.matrix(env, t.rows, 1, 2)}")
         else:
             self.emit(f"{name}[{r0}:{r1},{c0}:{c1}] = {self.matrix(env, r1 - r0 + 1, c1 - c0 + 1, 2)}")
@@ -288,7 +305,9 @@ class Writer(Expressions):
         if self.parallel:
             return
         how = self.rng.random()
-        if how < 0.5:
+        if how < 0.06:
+            self.emit(f'print("%d and %s", {self.scalar(env, "int", 1)}, {self.scalar(env, "string", 1)})')
+        elif how < 0.5:
             self.emit(f"print({self.scalar(env, self.rng.choice(('string', 'double', 'int', 'boolean')), 2)})")
         elif how < 0.8:
             self.emit(f"print(toString({self.matrix(env, *self.shape(), 2)}))")
@@ -310,8 +329,14 @@ class Writer(Expressions):
             where = f'"{kind.names[at]}"' if kind.names and self.rng.random() < 0.5 else str(at + 1)
             self.emit(f"{name}[{where}] = {self.of_type(env, item, 2)}")
             return
-        name = self.rng.choice(LIST_NAMES)
+        whole, name = name, self.rng.choice(LIST_NAMES)
         if self.writable(env, name, L) is not ANY:
+            return
+        if whole is not None and self.rng.random() < 0.3:
+            kind = env.vars[whole]
+            low, high = sorted(self.rng.choices(range(1, len(kind.items) + 1), k=2))
+            self.emit(f"{name} = {whole}[{low}:{high}]")
+            env.vars[name] = L(kind.items[low - 1 : high], kind.names and kind.names[low - 1 : high])
             return
         items: list[Any] = [self.rng.choice((M(*self.shape()), S("double"), S("string"), S("int"))) for _ in range(self.rng.randint(1, 3))]
         for i, item in enumerate(items):  # a matrix is sometimes the very value of a variable
@@ -339,128 +364,6 @@ class Writer(Expressions):
         for target, (_, kind) in zip(targets, f.returns, strict=True):
             env.vars[target] = replace(kind, range=None) if isinstance(kind, S) else kind
 
-    # ------------------------------------------------------------ control flow
-    def nested(self, env: Env, count: int) -> Env:
-        inner = env.copy()
-        self.level += 1
-        start = len(self.lines)
-        self.statements(inner, count)
-        if len(self.lines) == start:
-            self.dead_code(inner)
-        self.level -= 1
-        return inner
-
-    def branch(self, env: Env) -> None:
-        self.emit(f"if ({self.scalar(env, 'boolean', 2)}) {{")
-        frozen = env.frozen() if self.rng.random() < 0.5 else env
-        then = self.nested(frozen, self.rng.randint(1, 3))
-        orelse = frozen.copy()
-        if self.rng.random() < 0.6:
-            self.emit("} else {")
-            orelse = self.nested(frozen, self.rng.randint(1, 3))
-        self.emit("}")
-        env.merge(then, orelse)
-
-    def for_loop(self, env: Env) -> None:
-        var = self.rng.choice(LOOP_NAMES)
-        if self.writable(env, var, S) is not ANY:
-            return
-        first, last = self.rng.choice(((1, 2), (1, 3), (3, 1), (2, 2), (0, 2)))
-        header = f"{self.int_text(env, first)}:{self.int_text(env, last)}"
-        lowest, highest, runs = min(first, last), max(first, last), True
-        if self.rng.random() < 0.25:
-            step = self.rng.choice((1, 2, -1))
-            header = f"seq({first},{last},{step})"
-            runs = (last - first) * step >= 0
-        self.emit(f"for ({var} in {header}) {{")
-        self.loop_body(env, {var: S("int", (lowest, highest))}, always=runs)
-        self.emit("}")
-
-    def loop_body(self, env: Env, extra: dict[str, Any], *, always: bool, after: str | None = None) -> None:
-        self.loops += 1
-        start = env.frozen(self.rng)
-        start.vars.update(extra)
-        start.locked |= set(extra)
-        end = self.nested(start, self.rng.randint(1, 3))
-        if after:
-            self.emit(f"  {after}")
-        self.loops -= 1
-        end.locked -= set(extra)
-        if always:
-            env.become(end)
-        else:
-            env.merge(end, env.frozen_as(start))
-
-    def while_loop(self, env: Env) -> None:
-        var = f"w{self.loops}"
-        if var in env.vars or var in env.maybe:
-            return
-        self.emit(f"{var} = {self.rng.choice((0, 0, 3))}")
-        condition = f"{var} < {self.rng.choice((1, 2, 3))}"
-        if self.rng.random() < 0.3:
-            condition += f" & {self.scalar(env.frozen_dims(), 'boolean', 1)}"
-        self.emit(f"while ({condition}) {{")
-        self.loop_body(env, {var: S("int", (0, 3))}, always=False, after=f"{var} = {var} + 1")
-        self.emit("}")
-        env.vars[var] = S("int")
-        env.maybe.discard(var)
-
-    def parfor(self, env: Env) -> None:
-        var = "p"
-        if self.loops or var in env.vars or var in env.maybe:
-            return
-        target = self.pick(env, lambda t: isinstance(t, M) and t.cells, writable=True)
-        if target is None:
-            return
-        t = env.vars[target]
-        self.emit(f"parfor ({var} in 1:{t.rows}{self.rng.choice(('', ', par=1', ', par=2'))}) {{")
-        inner = env.frozen()
-        inner.locked |= set(env.vars) | {var}
-        inner.vars[var] = S("int", (1, t.rows))
-        inner.vars.pop(target)
-        self.parallel, self.level, self.loops = True, self.level + 1, self.loops + 1
-        if self.rng.random() < 0.3:
-            self.emit(f"{target} += {self.matrix(inner, t.rows, t.cols, 2)}")
-        else:
-            self.statements(inner, self.rng.randint(0, 2))
-            own = f" + {target}[{var},]" if self.rng.random() < 0.5 else ""
-            self.emit(f"{target}[{var},] = {self.matrix(inner, 1, t.cols, 2)}{own}")
-        self.parallel, self.level, self.loops = False, self.level - 1, self.loops - 1
-        self.emit("}")
-        env.vars[var] = S("int")
-
-    def dynamic(self, env: Env) -> None:
-        """Shapes that differ from iteration to iteration, or that only the data decide."""
-        name = self.pick(env, lambda t: isinstance(t, M) and not t.known, writable=True)
-        if name is None:
-            free = [n for n in MATRIX_NAMES if self.writable(env, n, M) is ANY]
-            if free and not self.level:
-                name, (rows, cols) = self.rng.choice(free), self.shape()
-                self.emit(f'{name} = removeEmpty(target={self.matrix(env, rows, cols, 2)}, margin="rows")')
-                env.vars[name] = M(None, cols)
-            return
-        t = env.vars[name]
-        n, m = t.rows, t.cols
-        options = []
-        if n is None and m is not None:
-            options += [
-                f"rbind({name}, {self.matrix(env, self.rng.randint(1, 2), m, 1)})",
-                f"{name}[1:max(1, nrow({name}) - 1),]" if not t.may_be_empty else name,
-            ]
-        if m is None and n is not None:
-            options += [f"cbind({name}, {self.matrix(env, n, self.rng.randint(1, 2), 1)})"]
-        if n is None and m is None:
-            options += [f"t({name})", f"{name} * 2"]
-        self.emit(f"{name} = {self.rng.choice(options)}")
-
-    def dead_code(self, env: Env) -> None:
-        self.dead += 1
-        if self.rng.random() < 0.5:
-            self.emit(f"if ({self.rng.choice(('FALSE', '1 > 2', '0'))}) {{ dead{self.dead} = {self.matrix(env, 2, 2, 1)} }}")
-        else:
-            self.emit(f"dead{self.dead} = {self.scalar(env, 'double', 2)}")
-            env.maybe.add(f"dead{self.dead}")
-
     def fault(self, env: Env) -> None:
         """A statement that fails, or may."""
         matrix = self.pick(env, lambda t: isinstance(t, M) and t.known)
@@ -483,6 +386,3 @@ class Writer(Expressions):
         text = self.rng.choice(options)
         self.emit(f"if ({self.scalar(env, 'boolean', 1)}) {{ {text} }}" if self.rng.random() < 0.5 else text)
         env.maybe |= {"z", "Z"}
-
-
-ANY: Any = M(None, None)

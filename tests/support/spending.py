@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -36,11 +37,12 @@ class Spending:
     def seconds(self) -> float | None:
         """Of the whole run; None when something has no known cost.
 
-        Work is moved out of loops on the expectation that they run; where one did not, what was computed for it does not count.
+        Work is moved out of loops on the expectation that they run more than once; where one did not, what was computed for it
+        does not count.
         """
-        read = frozenset().union(*(s.inputs for s in self.spent))
-        idle = lambda s: s.outputs and all(n.startswith("%invariant") for n in s.outputs) and s.outputs.isdisjoint(read)  # noqa: E731
-        seconds = [s.seconds for s in self.spent if not idle(s)]
+        reads = Counter(name for s in self.spent for name in s.inputs)
+        moved = lambda s: s.outputs and all(n.startswith("%invariant") for n in s.outputs)  # noqa: E731
+        seconds = [s.seconds for s in self.spent if not (moved(s) and all(reads[n] < 2 for n in s.outputs))]
         return None if None in seconds else sum(s for s in seconds if s is not None)
 
 
