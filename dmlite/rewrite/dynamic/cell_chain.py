@@ -1,11 +1,12 @@
 """The order of a chain of cellwise products: scalars and vectors among themselves first, then matrices, sparse ones first.
 
-`X * v * w` with columns v and w passes twice over X, `X * (v * w)` once. Factors are never made into powers: one pass over
-equal operands is cheaper than a power.
+`X * v * w` with columns v and w passes twice over X, `X * (v * w)` once. Equal factors become squares, which read one operand
+where a product reads two; never powers, which are dearer than the products they stand for.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import reduce
 from typing import Final
 
@@ -25,6 +26,13 @@ def _factors(m: Match, hop: Hop) -> list[Hop]:
 
 def _product(hops: list[Hop]) -> Hop:
     return reduce(lambda a, b: make("mul", [a, b]), hops)
+
+
+def _squared(hops: list[Hop]) -> list[Hop]:
+    """The factors with squares in place of equal ones."""
+    while len(counts := Counter(hops)) < len(hops):
+        hops = [f for hop, n in counts.items() for f in [make("square", [hop])] * (n // 2) + [hop] * (n % 2)]
+    return hops
 
 
 def _place(fact: Fact, whole: tuple[int | None, int | None]) -> str:
@@ -47,7 +55,7 @@ def _ordered(m: Match) -> Hop | None:
     if groups["misfit"] or groups["cell"] or not groups["matrix"]:
         return None
     # Matrix products last: fused operators look for them beside their weights.
-    matrices = sorted(groups["matrix"], key=lambda h: (nonzeros(m.facts[h]) or 0.0, h.op == "matmul"))
+    matrices = sorted(_squared(groups["matrix"]), key=lambda h: (nonzeros(m.facts[h]) or 0.0, h.op == "matmul"))
     vectors = [_product(groups[side]) for side in ("column", "row") if groups[side]]
     if groups["scalar"]:
         scalar = _product(groups["scalar"])
