@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from dmlite.explain.accuracy import heaviest, timed
 from dmlite.explain.record import BlockRecord, Operator, Record
-from dmlite.explain.text import fused, line_text, lines_text, places, statement, time_share
+from dmlite.explain.text import fused, how_timed, line_text, lines_text, places, statement, time_share
 from dmlite.hop.machine import seconds_text
 from dmlite.memory import human
 
@@ -47,7 +47,7 @@ def _time(record: Record) -> Iterator[Point]:
     total = sum(seconds for *_, seconds in timed(record))
     if not total:
         return
-    how = "measured" if record.run else "estimated; a loop of unknown length counts once"
+    how = how_timed(record)
     yield Point(f"{seconds_text(total)} in operators ({how}):")
     for seconds, block, operator in heaviest(record, _MOST):
         runs = operator.actual.calls if operator.actual else block.times

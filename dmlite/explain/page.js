@@ -282,7 +282,7 @@ function drawTime() {
   const rows = grouped(), all = data.times.reduce((s, r) => s + r.seconds, 0) || 1;
   const words = state.sort === "text" || state.sort === "line";
   rows.sort((a, b) => (words ? String(a[state.sort]).localeCompare(String(b[state.sort]), "en", { numeric: true }) : b[state.sort] - a[state.sort]));
-  show("caption", data.measured ? "Measured time, beside the estimate for as many runs" : "Estimated time; a loop of unknown length counts once. --analyze measures it");
+  show("caption", data.measured ? "Measured, beside the estimate for as many runs" : `Time that is ${data.timed}; --analyze measures it`);
   const choices = Object.keys(GROUPS).map((by) => element("button", { type: "button", "aria-pressed": String(by === state.by), onclick: () => go({ by }) }, `by ${by}`));
   const columns = COLUMNS.filter(([, title]) => (data.measured || !["estimated", "memory grew"].includes(title)) && (title !== "line" || state.by !== "kind of operator"));
   const head = columns.map(([key, title]) => element("th", { "aria-sort": key === state.sort && title !== "share" ? (words ? "ascending" : "descending") : null }, element("button", { type: "button", onclick: () => go({ sort: key }) }, title)));

@@ -188,6 +188,13 @@ def share_text(share: float) -> str:
     return f"{100 * share:.3g}%"
 
 
+def how_timed(record: Record) -> str:
+    """How the times of the heaviest operators came about."""
+    if record.run is not None:
+        return "measured"
+    return "estimated, one round of loops of unknown length" if any(block.open for block in record.blocks) else "estimated"
+
+
 def time_share(share: float) -> str:
     """`12.5%`, or `<0.1%`."""
     return f"{100 * share:.1f}%" if share >= 0.001 else "<0.1%"
@@ -330,7 +337,7 @@ def _heavy(record: Record) -> Iterator[str]:
         for seconds, block, operator in heaviest(record, _HEAVY)
     ]
     if rows:
-        yield f"where the time goes ({'measured' if record.run else 'estimated, loops of unknown length once'})"
+        yield f"where the time goes ({how_timed(record)})"
         yield from (f"  {line}" for line in _table(rows))
 
 

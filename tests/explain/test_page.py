@@ -5,30 +5,15 @@ from __future__ import annotations
 import html
 import json
 import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from dmlite import dml
+from tests.support.browser import CHROMIUM, opened
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed to open the page with")
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--virtual-time-budget=1500",
-    "--window-size=1400,900",
-    "--enable-logging=stderr",
-]
 SCRIPT = """r = X %*% w - y
 loss = sum(r^2)
 if (loss > 1) {
@@ -77,14 +62,6 @@ for (const [name, step] of Object.entries(steps)) {
 }
 document.body.append(element("pre", { id: "kept" }, JSON.stringify(kept)));
 """
-
-
-def opened(page: Path, address: str = "") -> str:
-    """The document after the page's program has run."""
-    command = [CHROMIUM, *FLAGS, f"--user-data-dir={page.parent / 'profile'}", "--dump-dom", f"{page.as_uri()}{address}"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    assert not re.findall(r"CONSOLE.*(?:Error|Refused|violates)[^\n]*", done.stderr), done.stderr
-    return done.stdout
 
 
 @pytest.fixture(scope="module")
