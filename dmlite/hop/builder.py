@@ -14,6 +14,8 @@ from dmlite.hop.program import Block, Node, Root
 
 # Draws without a fixed seed differ each time, so two of them are never one node.
 _DRAWS = frozenset({"rand", "sample"})
+READS = frozenset({"read", "readMM"})
+_SIZED_BY_DATA = frozenset({"removeEmpty", "table", "unique"})
 
 
 def fresh_name(prefix: str) -> str:
@@ -113,6 +115,11 @@ class BlockBuilder:
         if variable.maybe_unset and checked:
             self._checked.setdefault(key, span)
         return live_in(key)
+
+    def close_after(self, hop: Hop) -> None:
+        """Close the block when the data decide on the size of `hop`, so that what follows is planned for it."""
+        if hop.op in READS or (hop.op in _SIZED_BY_DATA and self.facts[hop].cells is None):
+            self.flush()
 
     def flush(self) -> None:
         """Close the open block, if it holds anything."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from dmlite.errors import Span, did_you_mean
 from dmlite.hop import scan
+from dmlite.hop.builder import READS
 from dmlite.hop.facts import Fact
 from dmlite.hop.kinds import ABSENT, check_operands, describe, fits, paired
 from dmlite.hop.node import Hop, fresh_tag, literal
@@ -163,7 +164,7 @@ def builtin_call(lo: Lowerer, call: ast.Call) -> Hop:
 
 def _finish(lo: Lowerer, row: Op, args: list[Hop], call: ast.Call) -> Hop:
     hop = _apply(lo, row, args, call.span)
-    if row.name in ("read", "readMM"):
+    if row.name in READS:
         lo.read_facts(hop, row, args, call.span)
     return hop
 

@@ -190,6 +190,7 @@ class Lowerer:
             check_indexed(self, old, target)
             value = self.apply("leftindex", [old, value, *bounds(self, target, self.builder.facts[old])], target.span)
         self.builder.bind(self.scope, target.name, value)
+        self.builder.close_after(value)
 
     def _results(self, call: ast.Call) -> list[Hop]:
         """All results of a call, of a user function or of a builtin with several."""
@@ -200,8 +201,7 @@ class Lowerer:
                         self.calls.hoist(nested)
             return self.calls.call(call)
         hop = self.expr(call)
-        rows = candidates(call.name)
-        count = len(rows[0].results) if rows else 0
+        count = max((len(row.results) for row in candidates(call.name)[:1]), default=0)
         if count < 2 or hop.is_literal:
             return [hop]
         return [self.builder.make(PICK, [hop], call.span, i) for i in range(count)]

@@ -142,6 +142,12 @@ def test_a_variable_that_changes_its_kind_in_a_loop_is_unknown() -> None:
     assert fact(program, "y").kind == "unknown"
 
 
+@pytest.mark.parametrize("source", ["read(n)", "removeEmpty(target=X, margin='rows')", "table(X[, 1], X[, 2])"])
+def test_what_follows_a_result_of_unknown_size_is_planned_when_it_is_there(source: str) -> None:
+    blocks = [b for _, b in lowered(f"Y = {source}\nz = sum(Y) + 1", {"X": matrix(9, 4), "n": scalar("string")}).blocks()]
+    assert len(blocks) == 2 and blocks[1].inputs == ["Y"]
+
+
 def test_the_loop_variable_is_an_int() -> None:
     assert fact(lowered("for (i in 1.5:3) { j = i }"), "j") == scalar("int")
 

@@ -141,9 +141,15 @@ def test_estimates_are_within_a_factor_of_two(name):
     assert share >= SHARE, "\n".join(described(*e) for e in errors if e[0] > FACTOR)
 
 
+@pytest.mark.parametrize("from_file", [False, True], ids=["variable", "file"])
 @pytest.mark.parametrize("name", ANOMALY)
-def test_sizes_are_known_before_anything_runs(name):
-    operators = [o for b in ANOMALY[name].script().explain().record.blocks for o in b.plan.operators if o.kind == "operator"]
+def test_sizes_are_known_before_anything_runs(name, from_file, tmp_path):
+    script = ANOMALY[name].script()
+    if from_file:
+        given = tmp_path / "X.csv"
+        dml("write(X, $out, format='csv')").input(**recording(np.random.default_rng(5))).input("$out", str(given)).execute()
+        script = script.clearIO().input("$X", str(given))
+    operators = [o for b in script.explain().record.blocks for o in b.plan.operators if o.kind == "operator"]
     operators = [o for o in operators if o.value.kind != "scalar"]
     unknown = [o for o in operators if o.value.bytes is None and o.value.kind != "unknown"]
     print(f"\n{name}: {1 - len(unknown) / len(operators):.1%} of {len(operators)} sizes known")
