@@ -188,6 +188,7 @@ def run(options: Options) -> int:
         set_global_seed(options.seed)
     stats = Stats() if options.stats is not None else None
     unit = compile(Unit(text, name, {}, options.dollar, [], base, config(), stats))
+    _warn(unit)
     if options.explain is not None:
         from dmlite.tools.show import explanation
 
@@ -228,14 +229,18 @@ def check(options: Options) -> int:
             unit = _draft(options, read_script(name), name, Path(name).parent)
             compile(unit, until="hops")
             warnings += len(unit.warnings)
-            for warning in unit.warnings:
-                sys.stderr.write(f"{str(warning).replace(': error: ', ': warning: ', 1)}\n")
+            _warn(unit)
         except DMLError as error:
             errors += len(error.problems)
             sys.stderr.write(f"{error}\n")
     counts = [f"{n} {what}{'s' * (n > 1)}" for n, what in ((errors, "error"), (warnings, "warning")) if n]
     sys.stderr.write(f"{len(options.files)} file{'s' * (len(options.files) > 1)} checked: {', '.join(counts) or 'no problems'}\n")
     return 1 if errors else 0
+
+
+def _warn(unit: Unit) -> None:
+    for warning in unit.warnings:
+        sys.stderr.write(f"{str(warning).replace(': error: ', ': warning: ', 1)}\n")
 
 
 def fmt(options: Options) -> int:

@@ -375,6 +375,13 @@ def test_check_says_warning(cli):
     assert err.endswith("1 file checked: 1 warning\n")
 
 
+def test_run_says_warnings_and_runs(cli):
+    script("x = 5\nif (x > 3) { z = 2 }\nprint(z)")
+    status, out, err = cli("run", "x.dml")
+    assert (status, out) == (0, "2\n")
+    assert "x.dml:3:7: warning: 'z' is set only on some of the paths that lead here" in err
+
+
 def test_check_neither_runs_nor_needs_files_and_parameters(cli, folder):
     script("X = read($file)\nY = read('nowhere.csv', format='csv')\nprint(sum(X) + sum(Y))\nwrite(X, 'out.csv', format='csv')\nstop('ran')")
     assert cli("check", "x.dml")[0] == 0
