@@ -16,6 +16,7 @@ from dmlite.hop.changes import Change, quoted
 from dmlite.hop.cost import bytes_of, total
 from dmlite.hop.infer import FactTable
 from dmlite.hop.node import LITERAL, PICK, Hop, postorder
+from dmlite.hop.ops import BY_NAME
 from dmlite.hop.program import Block, shown
 from dmlite.memory import human
 from dmlite.plan.physical import BlockPlan
@@ -136,7 +137,9 @@ def _settled(firing: Firing, number: int, lineage: Lineage) -> Hop:
 
 
 def _bytes(hops: Iterable[Hop], facts: FactTable) -> int | None:
-    sizes = [bytes_of(facts[hop]) if facts[hop].is_matrix else 0 for hop in hops]
+    """Of the results that are made, not of those that only show another one."""
+    made = (hop for hop in hops if facts[hop].is_matrix and not (hop.op in BY_NAME and BY_NAME[hop.op].view))
+    sizes = [bytes_of(facts[hop]) for hop in made]
     return None if None in sizes else sum(s for s in sizes if s is not None)
 
 
