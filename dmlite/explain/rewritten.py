@@ -26,6 +26,7 @@ from dmlite.rewrite.phases import ALL
 LIMIT: Final = 12  # operators of an expression that are written out in a line
 SHORT: Final = 24  # characters of an operand that is written out rather than named
 RULES: Final = {rule.name: rule for rule in ALL}
+_SATURATION: Final = "the cheapest of all the forms that the rules make equal", "reassociates"
 
 
 def place_of(span: Span | None) -> Place | None:
@@ -69,12 +70,13 @@ class View:
         used = dict.fromkeys([*_met(before, names), *_met(firing.after, names)])
         dropped = [hop for hop in gone if hop not in self.left]
         rule = RULES.get(firing.rule)
+        why, values = (rule.why, rule.values) if rule else _SATURATION
         return Rewrite(
             number,
             self.number,
             firing.rule,
-            rule.why if rule else "",
-            rule.values if rule else "",
+            why,
+            values,
             place_of(firing.span),
             _named(before, names),
             _named(firing.after, names),

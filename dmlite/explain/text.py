@@ -19,6 +19,7 @@ View = Callable[[BlockRecord], Iterator[str]]
 _HEAVY: Final = 5  # operators named as those that take most time
 _GOOD: Final = 2.0  # a q-error up to this is a good estimate
 _FULL: Final = 0.9  # share of cells that are not zero from which on a matrix counts as full
+_PLAIN: Final = frozenset({"neg", "one_minus", "square", "is_set"})  # no more than one operator, whatever they are called
 _OFF: Final = 1.05  # a q-error from which on it is told
 _NOTABLE: Final = 1_000_000  # bytes by which memory grew that are told
 _WIDE: Final = 60  # operators wider than this move the rest of their line to the right
@@ -297,7 +298,7 @@ def fused(record: Record) -> Iterator[tuple[BlockRecord, Operator, Rewrite]]:
     rewrites = {r.number: r for block in record.blocks for r in block.rewrites}
     for block in record.blocks:
         for operator in block.plan.operators:
-            if operator.op in BY_NAME and BY_NAME[operator.op].dml.endswith("()"):
+            if operator.op not in _PLAIN and operator.op in BY_NAME and BY_NAME[operator.op].dml.endswith("()"):
                 made = [r for r in map(rewrites.__getitem__, operator.rules) if _fuses(r, operator.op)]
                 if made:
                     yield block, operator, made[-1]
