@@ -175,6 +175,13 @@ def _some(x: Fact, *_: Fact) -> dict[str, Any]:
     return _same(x) | {"nnz_min": 0}
 
 
+def _ordered(x: Fact, _by: Fact, _decreasing: Fact, index: Fact) -> dict[str, Any]:
+    """The rows in another order, or their numbers."""
+    if not index.is_const:
+        return {}
+    return {"low": 1.0, "high": float(x.rows or math.inf), "integer": True, "may_nan": False} if index.value else _some(x)
+
+
 def _transpose(x: Fact) -> dict[str, Any]:
     swap = {"lower": "upper", "upper": "lower"}
     return _same(x) | {"structure": frozenset(swap.get(s, s) for s in x.structure - {"rows_sum_to_one"})}
@@ -288,7 +295,7 @@ _RULES: Final[dict[str, Refine]] = {
     **dict.fromkeys(("round", "floor", "ceil"), _whole),
     "t": _transpose,
     **dict.fromkeys(("rev", "roll", "reshape"), _same),
-    "order": _some,
+    "order": _ordered,
     **dict.fromkeys(("index", "rowMins", "rowMaxs", "colMins", "colMaxs", "min_agg", "max_agg", "cummin", "cummax"), _some),
     "fill": _fill,
     "rand": _rand,

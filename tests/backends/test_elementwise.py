@@ -39,7 +39,7 @@ UNARY = {
     "sigmoid_op": lambda x: np.where(x < 0, np.exp(x) / (1 + np.exp(x)), 1 / (1 + np.exp(-x))),
 }  # fmt: skip
 BINARY = {
-    "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "pow": np.power, "mod": modulo,
+    "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "pow": np.float_power, "mod": modulo,
     "intdiv": lambda x, y: np.trunc(x / y), "log_base": lambda x, y: np.log(x) / np.log(y), "min2": np.minimum, "max2": np.maximum,
     "lt": as_double(np.less), "le": as_double(np.less_equal), "gt": as_double(np.greater), "ge": as_double(np.greater_equal),
     "eq": as_double(np.equal), "ne": as_double(np.not_equal), "and_": as_double(np.logical_and), "or_": as_double(np.logical_or),
@@ -348,3 +348,15 @@ def test_spellings():
     assert candidates("is.nan")[0].name == candidates("isNA")[0].name == "is_na"
     assert candidates("ceiling")[0].name == "ceil"
     assert not candidates("sprop")
+
+
+@pytest.mark.parametrize(
+    "exponent", [0.5, np.array([[0.5]]), np.full((2, 1), 0.5), np.full((1, 3), 0.5), np.full((2, 3), 0.5)], ids=np.shape
+)
+@pytest.mark.parametrize("store", [np.asarray, csr_array], ids=["dense", "sparse"])
+def test_power_of_one_half_is_a_power(store, exponent):
+    """Of minus infinity, as `math.pow` and SystemDS have it; a root of it would be NaN."""
+    x = np.array([[-np.inf, -0.0, 4.0], [-2.0, 0.0, np.inf]])
+    got = plain(k.pow(store(x), exponent))
+    np.testing.assert_array_equal(got, [[np.inf, 0.0, 2.0], [np.nan, 0.0, np.inf]])
+    assert not np.signbit(got[0, 1])

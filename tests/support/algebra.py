@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -33,7 +33,7 @@ _COMPARE = ("<", "<=", ">", ">=", "==", "!=")
 def facts(sizes: Mapping[str, int]) -> dict[str, Fact]:
     """What is known of the inputs at these sizes."""
     shapes = {name: (sizes[r], sizes[c]) for name, (r, c) in INPUTS.items()}
-    found = {name: matrix(*s, _nonzeros(s) if name in SPARSE else None) for name, s in shapes.items()}
+    found = {name: matrix(*s, _nonzeros(s)) if name in SPARSE else replace(matrix(*s), dense=True) for name, s in shapes.items()}
     return found | {name: scalar("double") for name in SCALARS}
 
 

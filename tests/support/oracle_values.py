@@ -140,7 +140,7 @@ MATRIX_OPS: dict[str, Callable[[Any, Any], Any]] = {
     "-": np.subtract,
     "*": np.multiply,
     "/": np.divide,
-    "^": np.power,
+    "^": np.float_power,  # np.power takes a root for 0.5, which -Inf has not
     "%/%": _trunc_div,
     "%%": lambda x, y: x - _trunc_div(x, y) * y,
     "<": np.less,
@@ -230,7 +230,7 @@ def _power(x: float, y: float) -> float:
     try:
         return math.pow(x, y)
     except (ValueError, OverflowError):
-        return float(np.power(np.float64(x), np.float64(y)))
+        return float(np.float_power(x, y))
 
 
 def _int_binary(op: str, x: int, y: int) -> int:

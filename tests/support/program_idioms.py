@@ -33,7 +33,7 @@ class Idioms:
         return self.rng.choice(
             (
                 f"sum(({x} - {product}) ^ 2)", f"sum({w} * ({x} - {product}) ^ 2)", f"sum(({x} - {w} * {product}) ^ 2)",
-                f"sum({w} * {product})", f"sum({product})", f"sum({x} * log({product} ^ 2 + 1))", f"sum({x} ^ 2) - 2 * sum({x} * {product})",
+                f"sum({w} * {product})", f"sum({product})", f"sum({x} * log({product} ^ 2 + 1))", f"(sum({x} ^ 2) - 2 * sum({x} * {product}))",
                 f"sum({x} * {x} * {w})", f"trace({product} %*% t({x}))", f"sum(t({x}) %*% {product})",
             )
         )  # fmt: skip

@@ -378,11 +378,10 @@ class Writer(Expressions, Control):
             ]
             if matrix not in env.locked:
                 options.append(f"{matrix}[{self.scalar(env, 'int', 2)},1] = 7")
-        unset = sorted(env.maybe - {"z", "Z"})
+        unset = sorted(n for n in env.maybe if not n.lower().startswith("z"))
         if unset:
             name = self.rng.choice(unset)
             options += [f'print("maybe " + length(list({name})))', f"z_{name} = {name}"]
-            env.maybe.add(f"z_{name}")
         text = self.rng.choice(options)
         self.emit(f"if ({self.scalar(env, 'boolean', 1)}) {{ {text} }}" if self.rng.random() < 0.5 else text)
-        env.maybe |= {"z", "Z"}
+        env.maybe |= {"z", "Z"} | ({text.split(" ")[0]} if text.startswith("z_") else set())

@@ -155,7 +155,14 @@ def _truth(f: Callable[..., np.ndarray]) -> _Function:
 
 # ---------------------------------------------------------------- arithmetic
 def _power(x: Any, y: Any) -> np.ndarray:
-    return np.square(x) if y.__class__ in _NUMBERS and y == 2 else np.power(x, y)
+    if y.__class__ in _NUMBERS and y == 2:
+        return np.square(x)
+    out = np.power(x, y)
+    root = y == 0.5
+    if root is not False and np.any(root):  # NumPy takes a root instead, which is another thing for -Inf and -0
+        out += 0.0
+        out[np.isneginf(x) & root] = np.inf
+    return out
 
 
 def _quotient(x: Any, y: Any) -> np.ndarray:
