@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from dmlite.explain.accuracy import heaviest, timed
 from dmlite.explain.record import BlockRecord, Operator, Record
-from dmlite.explain.text import fused, how_timed, line_text, lines_text, places, statement, time_share
+from dmlite.explain.summary import fused, places
+from dmlite.explain.words import how_timed, line_text, lines_text, statement, time_share
 from dmlite.hop.machine import seconds_text
 from dmlite.memory import human
 

@@ -135,7 +135,7 @@ class Collector:
         extent = _extent(block, shown.firings, self.source if self._function == "main" else None)
         record = BlockRecord(number, self._function, extent, repeats.times, repeats.open, repeats.maybe, hops, plan)
         record.rewrites = view.rewrites(shown.firings, lineage, first)
-        record.misses = view.near_misses(self._misses(shown), builder.ids(plan_roots), lineage)
+        record.misses = view.near_misses(self._misses(shown), builder.ids(plan_roots), lineage, saturated=self.engine.config.opt_level >= 4)
         record.python, record.plans = python, plans
         record.peak, record.peak_before = peak_of(shown.plan, facts), peak_of(self._as_written(shown, facts), facts)
         self.blocks.append(record)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from dmlite.explain.record import BlockRecord, Graph, Operator, Record
-from dmlite.explain.text import size_text, statement
+from dmlite.explain.words import size_text, statement
 from dmlite.hop.machine import seconds_text
 
 _LONGEST: Final = 60  # characters of one line in a box

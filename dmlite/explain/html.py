@@ -17,9 +17,10 @@ from dmlite.explain.accuracy import heaviest, size_errors, timed
 from dmlite.explain.answers import answers
 from dmlite.explain.layout import layered
 from dmlite.explain.record import BlockRecord, Graph, Item, NearMiss, Operator, Record, Rewrite, StatementRewrite
-from dmlite.explain.text import (
+from dmlite.explain.summary import fused
+from dmlite.explain.text import text_of
+from dmlite.explain.words import (
     control_text,
-    fused,
     how_timed,
     line_text,
     lines_text,
@@ -28,7 +29,6 @@ from dmlite.explain.text import (
     signature,
     size_text,
     statement,
-    text_of,
     time_share,
 )
 from dmlite.hop.machine import seconds_text

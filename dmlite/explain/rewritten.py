@@ -107,12 +107,14 @@ class View:
                 yield statement_rewrite(Change("update_in_place", step.span, f"{quoted(step.span)} = ...", after), function, self.number)
 
     # ------------------------------------------------------------ nearly
-    def near_misses(self, found: Iterable[Miss], ids: Mapping[Hop, int], lineage: Lineage) -> list[NearMiss]:
-        """ids: of the operators in the plan."""
+    def near_misses(self, found: Iterable[Miss], ids: Mapping[Hop, int], lineage: Lineage, *, saturated: bool) -> list[NearMiss]:
+        """ids: of the operators in the plan. saturated: whether an e-graph chose the plan rather than one rule after the other."""
         records = []
         for miss in found:
             span, hop = self.block.spans.get(miss.hop), lineage.became(miss.hop)
             id = ids.get(miss.hop, ids.get(hop))
+            if id is None and saturated:
+                continue  # what an e-graph made of the block was not looked at
             text = written(miss.hop, self.names, LIMIT)
             records.append(NearMiss(miss.rule.name, miss.rule.why, self.number, id, place_of(span), text, self._reason(miss)))
         return records

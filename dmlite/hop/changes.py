@@ -65,6 +65,6 @@ def quoted(span: Span | None) -> str:
 def without_branch(stmt: ast.If, condition: bool) -> Change:
     """An `if` whose condition is known."""
     taken = stmt.then if condition else stmt.orelse
-    after = f"the statements of its {'then' if condition else 'else'} branch" if taken else "nothing"
+    after = f"its {'then' if condition else 'else'} branch, as part of the block around it" if taken else "nothing"
     why = f"the condition is known to be {'TRUE' if condition else 'FALSE'} before the program runs"
     return Change("branch_removal", stmt.span, f"if ({quoted(stmt.cond.span)})", after, why)

@@ -40,6 +40,10 @@ STEPS = {
     "fold key": "visit('#level=plan&block=0&node=' + number('r = _1 - y')); press(' ')",
     "trace keys": "press('4', 'n')",
     "larger": "press('+', '+')",
+    "time": "press('3')",
+    "time by line": "press('3'); go({ by: 'line' })",
+    "time by kind": "press('3'); go({ by: 'kind of operator', sort: 'text' })",
+    "row of the time": "press('3'); document.querySelector('.times tbody tr').click()",
     "help": "press('?'); document.getElementById('keys').close()",
     "dark": "press('d')",
     "click": "node('_1 = X %*% w').dispatchEvent(new MouseEvent('click', { bubbles: true }))",
@@ -146,6 +150,28 @@ def test_keys(seen):
     assert seen["dark"].startswith("dark") and seen["help"].startswith("undefined")
     width = lambda step: float(re.search(r'<svg viewBox="([^"]*)"', seen[step])[1].split()[2])  # noqa: E731
     assert width("larger") < width("plan")
+
+
+def rows(body: str) -> list[list[str]]:
+    """The cells of the table of times."""
+    table = re.search(r'<table class="times">.*?</table>', body, re.DOTALL)[0]
+    cells = [re.findall(r"<td[^>]*>(.*?)</td>", row, re.DOTALL) for row in re.findall(r"<tr>.*?</tr>", table, re.DOTALL)[1:]]
+    return [[html.unescape(re.sub(r"<[^>]*>", "", cell)) for cell in row] for row in cells]
+
+
+def test_the_table_of_times(seen):
+    found = rows(seen["time"])
+    shares = [float(row[2].removesuffix("%")) for row in found]
+    assert shares == sorted(shares, reverse=True) and abs(sum(shares) - 100) < 0.1 * len(shares)
+    product = next(row for row in found if row[0] == "_1 = X %*% w")
+    assert product[1] == "1" and product[5] == "1" and product[6] == "480 B"
+    assert all(re.fullmatch(r"[\d.]+ (s|ms|us|ns)", row[3]) for row in found)
+    lines = [row[1] for row in rows(seen["time by line"])]
+    assert len(lines) == len(set(lines)) and {"1", "2", "4"} <= set(lines)
+    kinds = [row[0] for row in rows(seen["time by kind"])]
+    assert kinds == sorted(kinds) and "matmul" in kinds
+    assert re.search(r'<g class="node \w+ chosen"', seen["row of the time"])
+    assert "Measured, beside the estimate" in seen["time"]
 
 
 def test_clicking(seen):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
 
 import numpy as np
 import pytest
 
 from dmlite import dml
 from dmlite.hop.changes import KINDS, quoted
+from tests.support.browser import CHROMIUM, opened
 
 F = "f = function(matrix[double] A) return (double s) {\n  s = sum(A * 2)\n}\n"
 LOOPED = "g = function(matrix[double] A) return (double s) {\n  s = 0\n  for (i in 1:nrow(A)) { s = s + sum(A[i, ]) * s }\n}\n"
@@ -25,7 +28,7 @@ CASES = {
         "nothing",
         "the condition is known to be FALSE before the program runs",
     ),
-    "other branch": ("n = 3\nif (n > 2) { y = 1 } else { y = 2 }", "branch_removal", 2, "if (n > 2)", "the statements of its then branch", None),
+    "other branch": ("n = 3\nif (n > 2) { y = 1 } else { y = 2 }", "branch_removal", 2, "if (n > 2)", "its then branch, as part of the block around it", None),
     "loop": ("more = FALSE\nwhile (more) { print(sum(X)) }", "loop_removal", 2, "while (more)", "nothing", KINDS["loop_removal"].why),
     "motion": (
         "y = 0\nfor (k in 1:4) {\n  y = y + sum((t(X) %*% X) * k)\n}",
@@ -92,3 +95,13 @@ def test_quotes_are_one_short_line():
     change = next(s for s in explained("y = 0\nfor (i in 1:50) {\n  # a note\n  y = y + 1\n}\nR = matrix(0, 50, 1)\nfor (i in 1:50) {\n  # a note\n  R[i, 1] = X[i, 1]\n}\ny = y + sum(R)").record.statements if s.kind == "loop_vectorisation")  # fmt: skip
     assert change.before == "for (i in 1:50) { R[i, 1] = X[i, 1] }"
     assert quoted(None) == ""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed to open the page with")
+def test_the_page_steps_through_them(tmp_path):
+    page = tmp_path / "page.html"
+    page.write_text(explained(CASES["branch"][0] + "\ny = sum(X^2)").page(), encoding="utf-8")
+    body = html.unescape(re.sub(r"<[^>]*>", " ", opened(page, "#level=trace&step=0").partition("<main>")[2]))
+    assert re.search(
+        r"Rewrite 1 of 3;.*branch_removal\s+the condition is known to be FALSE .*before\s+if \(debug\)\s+after\s+nothing", body
+    )
