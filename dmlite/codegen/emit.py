@@ -8,9 +8,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
 from dmlite.codegen.indexing import index_code, leftindex_code, reshape_code
+from dmlite.codegen.regions import RegionWriter
 from dmlite.codegen.templates import DENSE, SCALAR, SCALAR_ANY_NUMBER, SCALAR_BOOLEAN, UFUNC
 from dmlite.errors import Span
 from dmlite.hop.facts import Fact
@@ -41,6 +43,7 @@ class Emitter:
         self.kernels: set[str] = set()
         self.names: dict[Hop, str] = {}
         self.body: list[tuple[str, Step | None]] = []
+        self.functions: list[tuple[str, list[tuple[str, Step | None]]]] = []  # that the body calls: header and body
 
     def emit(self) -> Code:
         params = []
@@ -50,8 +53,13 @@ class Emitter:
         self.recycled = {name: f"r{i}_{tidy(name)}" for i, name in enumerate(self.plan.recycled)}
         for hop in self._leaves():
             self.names[hop] = by_name[hop.value]
-        for number, step in enumerate(self.plan.steps):
-            self._step(number, step)
+        for region, numbered in groupby(enumerate(self.plan.steps), key=lambda pair: pair[1].region):
+            steps = list(numbered)
+            if region is not None:
+                self._region([step for _, step in steps], steps[0][0])
+            else:
+                for number, step in steps:
+                    self._step(number, step)
         results = ", ".join(self.ref(hop) for _, hop in self.plan.outputs)
         self.body.append((f"return {results or None}", None))
         return self._assemble([*params, *self.recycled.values()])
@@ -61,13 +69,15 @@ class Emitter:
         return (h for h in seen if h.op == LIVE_IN)
 
     def _assemble(self, params: list[str]) -> Code:
-        lines = [f"def {self.name}({', '.join(params)}):"]
+        lines: list[str] = []
         code = Code("", self.kernels)
-        for text, step in self.body:
-            for part in text.split("\n"):
-                lines.append("    " + part)
-                if step is not None:
-                    code.lines[len(lines)] = (BY_NAME[step.hop.op].dml if step.hop.op in BY_NAME else step.hop.op, step.span)
+        for header, body in (*self.functions, (f"def {self.name}({', '.join(params)}):", self.body)):
+            lines.append(header)
+            for text, step in body:
+                for part in text.split("\n"):
+                    lines.append("    " + part)
+                    if step is not None:
+                        code.lines[len(lines)] = (BY_NAME[step.hop.op].dml if step.hop.op in BY_NAME else step.hop.op, step.span)
         code.source = "\n".join(lines) + "\n"
         return code
 
@@ -79,14 +89,30 @@ class Emitter:
         text = self._special(step, target, args)
         if text is None:
             out = self._out(step, args)
-            text = f"{target} = {self._expression(step, args, out and out[0])}"
+            text = f"{target} = {self.expression(step, args, out and out[0])}"
             text = f"{out[1]}\n{text}" if out and out[1] else text
         if self.stats:
             text = f"_t = clock()\n{text}\nrecord({number}, clock() - _t, {target})"
         self.body.append((text, step))
-        dead = [self.names[d] for d in step.dead if self._worth_release(self.plan.facts[d])]
-        if dead:
-            self.body.append((f"del {', '.join(dead)}", None))
+        self._release(step.dead)
+
+    def _release(self, dead: Iterable[Hop]) -> None:
+        names = [self.names[d] for d in dead if self._worth_release(self.plan.facts[d])]
+        if names:
+            self.body.append((f"del {', '.join(names)}", None))
+
+    def _region(self, steps: list[Step], first: int) -> None:
+        """Steps that run together; what is recorded of them is the time of all, with each result."""
+        text = RegionWriter(self, len(self.functions), steps).write(first)
+        region = steps[0].region
+        assert region is not None
+        if self.stats:
+            seen = [f"record({first + i}, 0.0, {self.names[s.hop]})" for i, s in enumerate(steps[:-1]) if s.hop in region.outputs]
+            last = f"record({first + len(steps) - 1}, _t, {self.names[steps[-1].hop]})"
+            text = "\n".join(("_t = clock()", text, "_t = clock() - _t", *seen, last))
+        self.body.append((text, steps[-1]))
+        inside = set(region.hops) - set(region.outputs)
+        self._release(d for s in steps for d in s.dead if d not in inside)
 
     @staticmethod
     def _worth_release(fact: Fact) -> bool:
@@ -101,7 +127,7 @@ class Emitter:
             return leftindex_code(self, step, target, args)
         return None
 
-    def _expression(self, step: Step, args: list[str], out: str | None) -> str:
+    def expression(self, step: Step, args: list[str], out: str | None) -> str:
         hop = step.hop
         if hop.op == PICK:
             return f"{args[0]}[{hop.value}]"

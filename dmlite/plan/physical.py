@@ -16,6 +16,7 @@ from dmlite.hop.infer import FactTable
 from dmlite.hop.node import LITERAL, LIVE_IN, PICK, Hop, postorder
 from dmlite.hop.ops import BY_NAME
 from dmlite.hop.program import Root
+from dmlite.plan.regions import Region, Regions, contracted, is_total, parts
 from dmlite.rewrite.driver import count_uses
 
 RECYCLE_CELLS = 1 << 15  # from here on fresh memory costs page faults, so old buffers of loop variables are used again
@@ -28,7 +29,8 @@ class Step:
 
     dense: the result is certainly a dense array. reuse: a dead operand whose buffer may take the result, where it
     belongs to a variable only if nothing else refers to it. recycle: the variable whose old, dead value may take the result.
-    owned: the target of a left-indexing may be changed in place. dead: values no later step needs.
+    owned: the target of a left-indexing may be changed in place. dead: values no later step needs. region: the steps it runs with,
+    block of rows by block of rows; takes: a dead value from outside whose buffer may then take the result.
     """
 
     hop: Hop
@@ -39,6 +41,8 @@ class Step:
     recycle: str | None = None
     owned: bool = False
     dead: list[Hop] = field(default_factory=list)
+    region: Region | None = None
+    takes: Hop | None = None
 
 
 @dataclass
@@ -61,7 +65,9 @@ _HIDING = frozenset({"index", "leftindex", "lt", "le", "gt", "ge", "eq", "ne"})
 class Planner:
     """Plans one block for live-ins with the given facts."""
 
-    def __init__(self, roots: list[Root], facts: FactTable, live_after: set[str], spans: Mapping[Hop, Span]):
+    def __init__(self, roots: list[Root], facts: FactTable, live_after: set[str], spans: Mapping[Hop, Span], *, together: bool = True):
+        """together: whether operators on large arrays may run as regions."""
+        self.together = together
         self.roots = roots
         self.facts = facts
         self.live_after = live_after
@@ -77,13 +83,15 @@ class Planner:
         outputs = [(r.name, r.hop) for r in self.roots if r.name is not None]
         holders = self._holders(hops, left)
         steps: list[Step] = []
-        for hop in postorder(hops):
-            if hop.op == LITERAL:
-                continue
-            if hop.op == LIVE_IN:
-                self.dense[hop] = self.facts[hop].dense
-                continue
-            steps.append(self._step(hop, left, holders))
+        order = list(postorder(hops))
+        regions = Regions(order, hops, self.facts).find() if self.together else []
+        for unit in contracted(order, regions, self.facts):
+            if isinstance(unit, Region):
+                steps.extend(self._together(unit, left, holders))
+            elif unit.op == LIVE_IN:
+                self.dense[unit] = self.facts[unit].dense
+            elif unit.op != LITERAL:
+                steps.append(self._step(unit, left, holders))
         return BlockPlan(steps, inputs, recycled, outputs, self.facts, self.dense, self._internal(hops))
 
     def _internal(self, hops: list[Hop]) -> set[Hop]:
@@ -120,6 +128,38 @@ class Planner:
             if left[arg] == 0 and arg.op not in (LITERAL, LIVE_IN):
                 step.dead.append(arg)
         return step
+
+    def _together(self, region: Region, left: Counter[Hop], holders: Counter[Hop]) -> list[Step]:
+        """The steps of a region. Inside, buffers are blocks; the buffer of a result is a whole one from outside."""
+        for transpose in region.absorbed:
+            left[transpose.args[0]] -= 1
+            holders[self.buffer[transpose.args[0]]] -= 1
+        inside = set(region.hops)
+        steps = [self._step(hop, left, holders) for hop in region.hops]
+        whole = set(region.whole(self.facts))
+        free = [a for a in region.split(self.facts) if a not in whole and self._is_free(a, left, holders)]
+        last_read = {a: i for i, h in enumerate(region.hops) for a in parts(h, self.facts)}
+        read = {t.args[0] for t in region.absorbed if t.args[0].op != LIVE_IN and not left[t.args[0]]}
+        dead = read.union(*(s.dead for s in steps)).difference(region.absorbed)
+        steps[-1].dead = [h for h in self.buffer if h in dead]
+        for i, step in enumerate(steps):
+            step.region = region
+            step.dead = [] if step is not steps[-1] else step.dead
+            if step.reuse is not None and step.hop.args[step.reuse] not in inside:
+                step.reuse = None
+            if step.hop in region.outputs and not is_total(step.hop):
+                step.reuse = None
+                shape = (step.fact.rows, step.fact.cols)
+                step.takes = next((a for a in free if last_read[a] <= i and (self.facts[a].rows, self.facts[a].cols) == shape), None)
+                free = [a for a in free if a is not step.takes]
+            else:
+                step.recycle = None
+        return steps
+
+    def _is_free(self, value: Hop, left: Counter[Hop], holders: Counter[Hop]) -> bool:
+        """Whether nothing will read a value or its buffer any more, and it is this block's to overwrite."""
+        own = value.op in FRESH or (value.op == LIVE_IN and self._is_overwritten(value.value))
+        return own and not left[value] and not holders[self.buffer[value]] and self.buffer[value] is value
 
     def _may_overwrite(self, target: Hop, left: Counter[Hop], holders: Counter[Hop]) -> bool:
         """No one else in this block, and no later block, reads the old value; the run time still checks for aliases."""

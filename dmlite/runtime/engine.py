@@ -172,7 +172,8 @@ class Engine:
         with settings(**vars(self.config)):
             facts = FactTable(facts_in, lenient=True, sketches=sketches)
             roots, firings = _optimised(block, facts, self.config.opt_level)
-        plan = Planner(roots, facts, block.live_after, block.spans).plan(block.inputs, block.recycled)
+        planner = Planner(roots, facts, block.live_after, block.spans, together=self.config.opt_level >= 2)
+        plan = planner.plan(block.inputs, block.recycled)
         facts.forget_sketches()  # plans outlive the values
         code = Emitter(plan, name, stats=self.stats is not None).emit()
         self.runs.append(BlockRun(block, facts_in, firings, code, plan))

@@ -53,8 +53,13 @@ def deadline(seconds: int) -> Iterator[None]:
 
 
 def small_is_large() -> contextlib.ExitStack:
-    """Inside, the engine treats the smallest matrix as it otherwise treats large ones: buffers are reused, dead values dropped."""
+    """Inside, the engine treats the smallest matrix as it otherwise treats large ones.
+
+    Buffers are reused, dead values dropped, and operators run together by blocks of rows, on several threads.
+    """
     stack = contextlib.ExitStack()
+    stack.enter_context(mock.patch("dmlite.plan.regions.REGION_CELLS", 2))
+    stack.enter_context(mock.patch.multiple("dmlite.backends.local.blocks", _BLOCK=8, _THREADED=0))
     stack.enter_context(mock.patch("dmlite.plan.physical.REUSE_CELLS", 1))
     stack.enter_context(mock.patch("dmlite.codegen.emit.RELEASE_CELLS", 0))
     stack.enter_context(mock.patch("dmlite.codegen.control._may_be_large", lambda fact: fact.kind != "scalar"))
