@@ -7,7 +7,7 @@ same node means different facts in different blocks.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
@@ -68,16 +68,21 @@ def fresh_tag() -> int:
     return next(_tags)
 
 
-def postorder(roots: Iterable[Hop]) -> Iterator[Hop]:
-    """Every node below `roots` once, operands first, in the order of the roots."""
+def postorder(roots: Iterable[Hop], known: Container[Hop] = ()) -> Iterator[Hop]:
+    """Every node below `roots` once, operands first, in the order of the roots; nothing that is `known`, nor what only such need."""
     seen: set[Hop] = set()
     for root in roots:
-        stack = [(root, False)]
+        stack = [root]
         while stack:
-            node, expanded = stack.pop()
-            if expanded:
-                yield node
-            elif node not in seen:
+            node = stack[-1]
+            if node in seen or node in known:
+                stack.pop()
+                continue
+            missing = [arg for arg in node.args if arg not in seen and arg not in known]
+            if missing:
+                missing.reverse()
+                stack.extend(missing)
+            else:
+                stack.pop()
                 seen.add(node)
-                stack.append((node, True))
-                stack.extend((arg, False) for arg in reversed(node.args))
+                yield node

@@ -116,8 +116,8 @@ class Rewriter:
             if new is None:
                 return hop
             self._replace(hop, new)
-            for inner in postorder([new]):
-                if inner not in self._done and inner is not new:
+            for inner in postorder([new], self._done):
+                if inner is not new:
                     self._done[inner] = self._settle(self._rebuilt(inner))
             hop = self._done[new] if new in self._done else self._rebuilt(new)
         message = f"rewrites do not come to an end: {', '.join(f.rule for f in self.firings[-6:])}"
@@ -127,7 +127,7 @@ class Rewriter:
         return hop
 
     def _fire(self, hop: Hop) -> Hop | None:
-        for rule, patterns in self.index.at(hop):
+        for rule, patterns in self.index.at(hop, self.facts):
             new = self._attempt(rule, hop, patterns)
             if new is not None and not (self.thrifty and not pays(hop, new, self._uses, self._done, self.facts)):
                 self._fired(rule, hop, new)
@@ -165,9 +165,12 @@ class Rewriter:
         """New nodes point to the source of what they replace."""
         span = self.block.spans.get(old)
         if span is not None:
-            for hop in postorder([new]):
-                if hop.args:
-                    self.block.spans.setdefault(hop, span)
+            stack = [new]
+            while stack:
+                hop = stack.pop()
+                if hop.args and hop not in self.block.spans:
+                    self.block.spans[hop] = span
+                    stack.extend(hop.args)
 
 
 def _agree(a: Fact, b: Fact) -> bool:
