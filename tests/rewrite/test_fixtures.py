@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from dmlite.config import settings
+from dmlite.rewrite.phases import ALL as RULES
 from tests.support.fixtures import Pair, computed, inputs, lowered, pairs, rewritten, untagged
 
 ALL = list(pairs())
@@ -57,3 +58,8 @@ def test_halves_that_are_meant_to_differ_do():
         if not pair.stays:
             before, after = ({r.name: r.hop for r in lowered(pair, half).roots} for half in (pair.before, pair.after))
             assert before != after, f"{pair.id}: both halves are the same node, so equal text says it better"
+
+
+def test_every_rule_fires_in_a_pair():
+    fired = {f.rule for pair in ALL for f in rewritten(pair, lowered(pair, pair.before))[1]}
+    assert {r.name for r in RULES} - fired == set()

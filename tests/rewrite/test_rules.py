@@ -11,7 +11,7 @@ from scipy.sparse import csr_array
 
 from dmlite import MLContext, dml, settings
 from dmlite.errors import DMLRuntimeError
-from dmlite.hop.facts import matrix, scalar
+from dmlite.hop.facts import matrix
 from dmlite.hop.infer import FactTable
 from dmlite.hop.node import HOLE, LITERAL, LIVE_IN, Hop, literal, live_in, make, postorder
 from dmlite.hop.ops import BY_NAME
@@ -21,7 +21,6 @@ from dmlite.rewrite.phases import ALL
 from dmlite.rewrite.rule import Rule, instantiate
 from tests.support.fixtures import Given, default, drawn, given, untagged
 
-RULES = pytest.mark.parametrize("rule", ALL, ids=lambda r: r.name)
 SPELLINGS = pytest.mark.parametrize(
     ("rule", "spelling"), [(r, i) for r in ALL for i in range(len(r.spellings))], ids=lambda x: x.name if isinstance(x, Rule) else str(x)
 )
@@ -144,19 +143,6 @@ def test_what_a_computed_result_gives_is_its_example():
             block = block_of(rule, rule.patterns[0])
             (found,), _ = rewrite(block, FactTable(block.facts_in), [rule])
             assert untagged(found.hop) is untagged(example), rule.name
-
-
-@RULES
-def test_where_the_guard_fails_it_does_not_fire(rule):
-    """With nothing known of shapes, or with the inside of the pattern needed elsewhere, a guarded rule stays away."""
-    if rule.where is None:
-        pytest.skip("the rule has no guard")
-    block = block_of(rule, rule.patterns[0], constants=False)
-    inner = [Root(f"s{i}", a) for i, a in enumerate(block.roots[0].hop.args) if a.args]
-    unknown = {n: matrix() if f.is_matrix else scalar(f.vtype) for n, f in block.facts_in.items()}
-    guarded = Block([*block.roots, *inner], unknown, {})
-    _, firings = rewrite(guarded, FactTable(unknown), [rule])
-    assert not firings
 
 
 def test_names_are_unique():

@@ -8,7 +8,7 @@ from dmlite.hop.facts import Fact
 from dmlite.hop.node import Hop, literal
 from dmlite.rewrite.dynamic.known import Guard, apply, constant_cells, filled_with
 from dmlite.rewrite.rule import Match, Rule
-from dmlite.rewrite.static.guards import both, filled, fits, full, number, with_finite
+from dmlite.rewrite.static.guards import both, filled, fits, full, number, with_finite, within
 
 _OPERATORS: Final = ("+", "-", "*", "/", ">", ">=", "<", "<=", "==", "!=")
 _OPERANDS: Final = (*(f"X {op} Y" for op in _OPERATORS), "max(X, Y)", "min(X, Y)")
@@ -42,7 +42,7 @@ def _with_number(m: Match) -> Hop:
 def _spread_ok(m: Match) -> bool:
     """The other operand alone gives the result its shape. A product with zeros is sparse, with the number zero it would not be."""
     zeros = m.root.op == "mul" and _number(m, "Y") == 0
-    return full("X")(m) and m.bound["X"] is not m.bound["Y"] and not m.fact("X").is_cell and not zeros
+    return full("X")(m) and within("Y", "X")(m) and m.bound["X"] is not m.bound["Y"] and not m.fact("X").is_cell and not zeros
 
 
 def _row_total(m: Match) -> Hop | None:

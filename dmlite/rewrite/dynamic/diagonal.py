@@ -7,7 +7,6 @@ from typing import Final
 from dmlite.rewrite.dynamic.known import Guard, has
 from dmlite.rewrite.rule import Match, Rule
 from dmlite.rewrite.static.guards import alone, both, column, fits, square, with_finite
-from dmlite.rewrite.worth import costed
 
 
 def _scales(vector: str, axis: str) -> Guard:
@@ -111,24 +110,5 @@ RULES: Final = (
         "reassociates",
         where=both(alone, square("X")),
         shapes="X=4x4",
-    ),
-    Rule(
-        "product_of_sides",
-        "diag(V) %*% (X * R)",
-        "(X * R) * V",
-        _SCALED,
-        "ignores-nan",
-        where=lambda m: column("V")(m) and m.fact("V").rows == m.fact("X").rows and m.fact("R").rows == 1,
-        shapes="V=5x1 R=1x4",
-    ),
-    costed(
-        "scaled_by_reciprocal_diagonal",
-        "X %*% diag(1 / V)",
-        "X / t(V)",
-        "one division instead of a reciprocal and a product",
-        values="ignores-nan",
-        where=_scales("V", "cols"),
-        shapes="V=4x1",
-        facts="V low=0.5",
     ),
 )

@@ -7,7 +7,7 @@ from typing import Final
 from dmlite.hop.node import Hop, literal
 from dmlite.rewrite.dynamic.known import Guard, apply, empty, filled_result, filled_with, nonempty, number_result, sized
 from dmlite.rewrite.rule import Match, Rule
-from dmlite.rewrite.static.guards import both, fits, full, where_finite
+from dmlite.rewrite.static.guards import both, fits, full, where_finite, within
 
 _ZERO_STAYS: Final = (
     "abs(X)",
@@ -41,6 +41,11 @@ def _sized_fit(left: str, right: str) -> Guard:
     return both(fits(left, right), sized())
 
 
+def _beside(dropped: str, kept: str) -> Guard:
+    """The kept operand is as large as the result, and the other would have fitted."""
+    return both(full(kept), within(dropped, kept))
+
+
 def _zero_scaled(m: Match) -> bool:
     """Zero times a number is zero unless the number is not finite."""
     return m.root.op != "mul" or not m.fact("a").may_nan
@@ -57,14 +62,20 @@ _CELLS: Final = (
         facts="X nnz=0",
     ),
     Rule(
-        "plus_empty", "X + Y", "X", "adding zeros changes nothing", where=both(empty("Y"), full("X")), shapes="X=5x4 Y=5x4", facts="Y nnz=0"
+        "plus_empty",
+        "X + Y",
+        "X",
+        "adding zeros changes nothing",
+        where=both(empty("Y"), _beside("Y", "X")),
+        shapes="X=5x4 Y=5x4",
+        facts="Y nnz=0",
     ),
     Rule(
         "minus_empty",
         "X - Y",
         "X",
         "subtracting zeros changes nothing",
-        where=both(empty("Y"), full("X")),
+        where=both(empty("Y"), _beside("Y", "X")),
         shapes="X=5x4 Y=5x4",
         facts="Y nnz=0",
     ),
@@ -73,7 +84,7 @@ _CELLS: Final = (
         "Y - X",
         "-X",
         "zeros minus a matrix is a change of sign",
-        where=both(empty("Y"), full("X")),
+        where=both(empty("Y"), _beside("Y", "X")),
         shapes="X=5x4 Y=5x4",
         facts="Y nnz=0",
     ),
@@ -83,21 +94,27 @@ _CELLS: Final = (
             "X * Y",
             "Y",
             "zeros stay zeros",
-            where=both(empty("Y"), full("Y")),
+            where=both(empty("Y"), _beside("X", "Y")),
             shapes="X=5x4 Y=5x4",
             facts="Y nnz=0",
         ),
         "X",
     ),
     Rule(
-        "and_empty", "X & Y", "Y", "nothing is and-ed with FALSE", where=both(empty("Y"), full("Y")), shapes="X=5x4 Y=5x4", facts="Y nnz=0"
+        "and_empty",
+        "X & Y",
+        "Y",
+        "nothing is and-ed with FALSE",
+        where=both(empty("Y"), _beside("X", "Y")),
+        shapes="X=5x4 Y=5x4",
+        facts="Y nnz=0",
     ),
     Rule(
         "or_empty",
         "X | Y",
         "X != 0",
         "or-ing with FALSE changes nothing",
-        where=both(empty("Y"), full("X")),
+        where=both(empty("Y"), _beside("Y", "X")),
         shapes="X=5x4 Y=5x4",
         facts="Y nnz=0",
     ),
@@ -106,7 +123,7 @@ _CELLS: Final = (
         "ifelse(C, any1, B)",
         "B",
         "the condition holds nowhere",
-        where=both(empty("C"), full("B")),
+        where=both(empty("C"), _beside("C", "B"), within("any1", "B")),
         shapes="C=5x4 B=5x4 any1=1",
         facts="C nnz=0",
     ),

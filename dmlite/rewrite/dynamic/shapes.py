@@ -7,7 +7,7 @@ from typing import Final
 from dmlite.hop.node import Hop, literal
 from dmlite.rewrite.dynamic.known import NONE, apply, cell, filled_result, same_rows, sized
 from dmlite.rewrite.rule import Match, Rule
-from dmlite.rewrite.static.guards import both, filled, full, with_finite
+from dmlite.rewrite.static.guards import both, filled, full, with_finite, within
 
 
 def _column(m: Match) -> bool:
@@ -262,7 +262,7 @@ _CHOSEN: Final = (
         ("ifelse(TRUE, A, any1)", "ifelse(FALSE, any1, A)", "ifelse(1, A, any1)", "ifelse(0, any1, A)"),
         "A",
         "the condition is known",
-        where=full("A"),
+        where=both(full("A"), within("any1", "A")),
         shapes="A=5x4 any1=1",
     ),
     Rule(
@@ -270,11 +270,17 @@ _CHOSEN: Final = (
         "ifelse(C, A, any1)",
         "A",
         "the condition holds in every cell",
-        where=lambda m: full("A")(m) and m.fact("C").nnz_min == m.fact("C").cells,
+        where=lambda m: full("A")(m) and _everywhere(m),
         shapes="C=5x4 A=5x4 any1=1",
         facts="C nnz_min=20 low=1",
     ),
 )
+
+
+def _everywhere(m: Match) -> bool:
+    """The condition holds in all of its cells, and what it does not choose would have fitted."""
+    c = m.fact("C")
+    return c.cells is not None and c.nnz_min == c.cells and within("C", "A")(m) and within("any1", "A")(m)
 
 
 def _dims(m: Match) -> tuple[int, int]:

@@ -49,6 +49,13 @@ def _disjoint(m: Match) -> bool:
     return apart and (y.rows, y.cols) == stored
 
 
+def _stored(m: Match) -> bool:
+    """The range is certainly legal, or the store stays and refuses it."""
+    store, x = m.root.args[0], m.fact("X")
+    bounds = m.root.args[1:]
+    return not m.only_use(store) or None not in (_range(*bounds[:2], x.rows), _range(*bounds[2:], x.cols))
+
+
 # ---------------------------------------------------------------- written side by side
 def _parts(m: Match, axis: int) -> list[Hop] | None:
     """The values of a chain of stores that together cover all of a matrix along one axis (0 rows, 1 columns), in order."""
@@ -90,7 +97,7 @@ RULES: Final = (
         f"index(leftindex(X, Y, {_BOUNDS}), {_BOUNDS})",
         "Y",
         "what was just written is read",
-        where=lambda m: _same_shape(m.fact("Y"), m.root_fact),
+        where=lambda m: _same_shape(m.fact("Y"), m.root_fact) and _stored(m),
         shapes=_SHAPES,
     ),
     Rule(

@@ -40,7 +40,6 @@ RULES: Final = (
     _sum("tak", "sum(X * Y)", "tak(X, Y)", "X", "Y"),
     _sum("tak3", "sum(X * Y * Z)", "tak3(X, Y, Z)", "X", "Y", "Z"),
     _sum("tak3_square", "sum(square(X) * Y)", "tak3(X, X, Y)", "X", "Y"),
-    _sum("tak3_cube", "sum(X ^ 3)", "tak3(X, X, X)", "X"),
     _sum("tak_rows", "rowSums(X * Y)", "tak_rows(X, Y)", "X", "Y"),
     _sum("tak_cols", "colSums(X * Y)", "tak_cols(X, Y)", "X", "Y"),
     _sum("sumsq_diff", ("sumsq(X - Y)", "sum(square(X - Y))"), "sumsq_diff(X, Y)", "X", "Y"),

@@ -110,7 +110,8 @@ _UNARY: Final = tuple(
     )
     for op, symbol in (("mul", "*"), ("div", "/"))
     for f in _FUNCTIONS
-    if (op, f) != ("div", "ceil")  # a negative zero of a sparse product loses its sign, which a quotient would show
+    # A negative zero of a sparse product loses its sign, which a quotient would show; sigmoids of products have rules above.
+    if (op, f) not in (("div", "ceil"), ("mul", "sigmoid_op"))
 )
 
 RULES: Final = (*_SUMS, *_PRODUCTS, *_SIGMOIDS, *_UNARY)

@@ -49,6 +49,16 @@ def full(hole: str) -> Guard:
     return guard
 
 
+def within(small: str, large: str) -> Guard:
+    """`small` is a number, or certainly of the shape of `large`, a vector along it or a cell: dropping it hides no misfit."""
+
+    def guard(m: Match) -> bool:
+        a, b = m.fact(small), m.fact(large)
+        return a.is_scalar or (a.cells is not None and b.cells is not None and a.rows in (1, b.rows) and a.cols in (1, b.cols))
+
+    return guard
+
+
 def fits(left: str, right: str) -> Guard:
     """The product of the two is legal for certain; dropping an illegal one would hide the error."""
     return lambda m: m.fact(left).cols is not None and m.fact(left).cols == m.fact(right).rows

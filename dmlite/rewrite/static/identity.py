@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from dmlite.rewrite.rule import Match, Rule
-from dmlite.rewrite.static.guards import constant, constant_like, flag, full, where_finite
+from dmlite.rewrite.static.guards import both, constant, constant_like, flag, full, where_finite, within
 
 
 def _at_least(m: Match) -> bool:
@@ -40,7 +40,7 @@ _TWICE_THE_SAME: Final = (
     Rule("or_self", "X | X", "X != 0", "one operand to read instead of two"),
     Rule("contradiction", "X & !X", constant_like(0, "X"), "nothing is zero and not zero", example="matrix(0, 5, 4)", shapes="X=5x4"),
     Rule("tautology", "X | !X", constant_like(1, "X"), "everything is zero or not zero", example="matrix(1, 5, 4)", shapes="X=5x4"),
-    Rule("same_choice", "ifelse(C, X, X)", "X", "both branches are the same", where=full("X")),
+    Rule("same_choice", "ifelse(C, X, X)", "X", "both branches are the same", where=both(full("X"), within("C", "X"))),
 )
 
 # From what is known of the cells; NaN stays NaN in all of these.
