@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Final
 
 from dmlite.hop.facts import Fact
@@ -37,13 +36,13 @@ def expected_nnz(op: str, result: Fact, operands: Sequence[Fact]) -> float | Non
     return min(max(density * cells, float(result.nnz_min)), float(most))
 
 
-def expecting(hop: Hop, result: Fact, operands: Sequence[Fact], sources: Mapping[Hop, Hop]) -> Fact:
-    """`result` of `hop` with its expected non-zeros, where something better than the upper bound is known."""
+def expecting(hop: Hop, result: Fact, operands: Sequence[Fact], sources: Mapping[Hop, Hop]) -> float | None:
+    """Expected non-zeros of the `result` of `hop`; None where nothing better than what it says is known."""
     if result.nnz_avg is not None or not result.is_matrix:
-        return result
+        return None
     average = _by_form(hop, result, operands, sources)
     average = expected_nnz(hop.op, result, operands) if average is None else average
-    return result if average is None or average == result.nnz else replace(result, nnz_avg=average)
+    return None if average == result.nnz else average
 
 
 def _by_form(hop: Hop, result: Fact, operands: Sequence[Fact], sources: Mapping[Hop, Hop]) -> float | None:

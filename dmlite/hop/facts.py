@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from operator import attrgetter
 from typing import Any, Final
 
 
@@ -141,6 +143,18 @@ class Fact:
 
     def without_value(self) -> Fact:
         return replace(self, value=NO_VALUE)
+
+
+_values: Final = attrgetter(*(field.name for field in fields(Fact)))
+_PLACES: Final = {field.name: place for place, field in enumerate(fields(Fact))}
+
+
+def changed(fact: Fact, changes: Mapping[str, Any]) -> Fact:
+    """As `dataclasses.replace`, at half the time: inference makes most of its facts so."""
+    values = list(_values(fact))
+    for name, value in changes.items():
+        values[_PLACES[name]] = value
+    return Fact(*values)
 
 
 UNKNOWN: Final = Fact()

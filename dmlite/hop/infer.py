@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from dmlite.hop.estimates import expecting, source_of
-from dmlite.hop.facts import UNKNOWN, Fact, constant, matrix, scalar
+from dmlite.hop.facts import UNKNOWN, Fact, changed, constant, matrix, scalar
 from dmlite.hop.linear import difference
 from dmlite.hop.mnc import PRODUCTS, Sketch, full, sketched
 from dmlite.hop.node import HOLE, LITERAL, LIVE_IN, PICK, Hop
@@ -78,10 +78,11 @@ class FactTable:
         row = BY_NAME[hop.op]
         facts = [self[a] for a in hop.args]
         self._sources[hop] = source_of(hop, self._sources)
-        fact = expecting(hop, refine(hop.op, self._shape(hop, row, facts), facts), facts, self._sources)
-        if is_dense(hop, fact, facts):
-            return replace(fact, dense=True)
-        return self._counted(hop, fact) if self._sketches and hop.op in PRODUCTS else fact
+        fact = refine(hop.op, self._shape(hop, row, facts), facts)
+        average, dense = expecting(hop, fact, facts, self._sources), is_dense(hop, fact, facts)
+        if average is not None or dense:
+            fact = changed(fact, {"nnz_avg": fact.nnz_avg if average is None else average, "dense": dense})
+        return self._counted(hop, fact) if self._sketches and hop.op in PRODUCTS and not dense else fact
 
     def _counted(self, hop: Hop, fact: Fact) -> Fact:
         """What sketches of the factors tell of the non-zeros of a product."""

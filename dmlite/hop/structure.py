@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
-from dmlite.hop.facts import NO_VALUE, Fact
+from dmlite.hop.facts import NO_VALUE, Fact, changed
 from dmlite.hop.ops import BY_NAME
 
 Refine = Callable[..., dict[str, Any]]
@@ -27,11 +27,9 @@ def refine(op: str, result: Fact, operands: list[Fact]) -> Fact:
     found = {k: v for k, v in rule(*operands).items() if v is not None}
     if not result.is_matrix:
         found = {k: v for k, v in found.items() if k in ("low", "high", "may_nan", "integer")}
-    if result.cells is not None and found.get("low", 0) > 0:
+    elif result.cells is not None and (found.get("low", 0) > 0 or found.get("high", 0) < 0):
         found.setdefault("nnz_min", result.cells)
-    if result.cells is not None and found.get("high", 0) < 0:
-        found.setdefault("nnz_min", result.cells)
-    return replace(result, **found) if found else result
+    return changed(result, found) if found else result
 
 
 def _nnz_beside_nan(op: str, result: Fact, operands: list[Fact]) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any, Final
 
 from dmlite.hop.facts import UNKNOWN, Fact, matrix, scalar
@@ -60,10 +61,17 @@ class Holes:
             yield from self._operands(patterns[1:], nodes[1:], first)
 
     def _kind_fits(self, name: str, node: Hop) -> bool:
-        if name.startswith(ANYTHING):
+        kind = wanted(name)
+        if kind is None:
             return True
         fact = self.facts[node]
-        return fact.is_matrix if name[0].isupper() else fact.is_scalar and fact.vtype in ("double", "int")
+        return fact.kind == kind and (kind == "matrix" or fact.vtype in ("double", "int"))
+
+
+@cache
+def wanted(hole: str) -> str | None:
+    """The kind of value that a hole stands for, by its name; None for any."""
+    return None if hole.startswith(ANYTHING) else "matrix" if hole[0].isupper() else "scalar"
 
 
 def _equal(pattern: Any, value: Any) -> bool:

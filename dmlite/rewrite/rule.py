@@ -116,10 +116,11 @@ class Rule:
 
     def apply(self, root: Hop, facts: FactTable, uses: Mapping[Hop, int], patterns: tuple[Hop, ...] | None = None) -> Hop | None:
         """The node that replaces `root`, or None when the rule does not apply. patterns: the spellings to try, None for all."""
+        matcher = self.matcher(facts)
         for pattern in self.patterns if patterns is None else patterns:
             if pattern.op != root.op:
                 continue
-            for bound in self.matcher(facts).matches(pattern, root):
+            for bound in matcher.matches(pattern, root):
                 match = Match(root, bound, facts, uses)
                 if self.where is None or self.where(match):
                     new = self.after(match) if callable(self.after) else instantiate(self.replacement, bound, facts)
