@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -21,12 +22,14 @@ class Config:
     verify          check after every rewrite, and let a failing rule raise (DMLITE_VERIFY=1)
     traceback       show Python frames with errors (DMLITE_TRACEBACK=full)
     disabled_rules  names of rewrite rules that must not run (DMLITE_DISABLE_RULES=a,b)
+    compile         use Numba for loops over large sparse matrices, when it is ready (DMLITE_COMPILE=0 for never)
     """
 
     opt_level: int = 2
     verify: bool = False
     traceback: bool = False
     disabled_rules: frozenset[str] = frozenset()
+    compile: bool = True
 
     @classmethod
     def from_environment(cls) -> Config:
@@ -37,6 +40,7 @@ class Config:
             verify=env("DMLITE_VERIFY", "0") not in ("", "0"),
             traceback=env("DMLITE_TRACEBACK", "") == "full",
             disabled_rules=frozenset(r for r in env("DMLITE_DISABLE_RULES", "").split(",") if r),
+            compile=env("DMLITE_COMPILE", "1") not in ("", "0"),
         )
 
 
@@ -81,3 +85,16 @@ def nested_calls(limit: int) -> Iterator[None]:
             del _nested_limits[_nested_limits.index(limit, 1)]
             if len(_nested_limits) == 1:
                 sys.setrecursionlimit(_nested_limits.pop())
+
+
+def cache_folder() -> Path:
+    """Where dmlite keeps what it can compute again: `DMLITE_CACHE_DIR`, or the platform's cache folder."""
+    if chosen := os.environ.get("DMLITE_CACHE_DIR"):
+        return Path(chosen)
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"
+    elif sys.platform == "darwin":
+        base = "~/Library/Caches"
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(os.path.expanduser(base)) / "dmlite"

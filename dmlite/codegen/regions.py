@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from dmlite.hop.node import LITERAL, LIVE_IN, Hop
 from dmlite.hop.ops import BY_NAME
 from dmlite.plan.physical import Step
-from dmlite.plan.regions import JOINS, Region, is_product, is_total, parts
+from dmlite.plan.regions import JOINS, Region, is_product, is_total, parts, split_places
 
 if TYPE_CHECKING:
     from dmlite.codegen.emit import Emitter
@@ -90,11 +90,12 @@ class RegionWriter:
 
     def _member(self, step: Step, target: str) -> str:
         hop = step.hop
-        split = parts(hop, self.facts)
         if is_product(hop):
-            left, right = (self.blocks[a] for a in split)
+            left, right = (self.blocks[a] for a in parts(hop, self.facts))
             return f"{target} = {left}.T @ {right}"
-        args = [self.emitter.ref(a) if a.op == LITERAL else (self.blocks if a in split else self.given)[a] for a in hop.args]
+        places = split_places(hop, self.facts)
+        names = [self.blocks if i in places else self.given for i in range(len(hop.args))]
+        args = [self.emitter.ref(a) if a.op == LITERAL else known[a] for a, known in zip(hop.args, names, strict=True)]
         if step not in self.results:
             out = args[step.reuse] if step.reuse is not None else None
             return f"{target} = {self.emitter.expression(step, args, out)}"

@@ -45,7 +45,7 @@ def _choice(plan: BlockPlan, step: Step, placement: Placement, code: str) -> Cho
         kernel, why = "numpy", "dense operands of known shape"
     if step.hop.op == PICK:
         kernel, why = "python", "one of several results"
-    reason = "; ".join(filter(None, (why, _why_buffer(plan, step))))
+    reason = "; ".join(filter(None, (why, _why_together(step), _why_buffer(plan, step))))
     return Choice(placement, kernel, code, reason, storage, step.owned)
 
 
@@ -64,12 +64,24 @@ def _why_kernel(plan: BlockPlan, step: Step) -> str:
     return ""
 
 
+def _why_together(step: Step) -> str:
+    if step.region is None:
+        return ""
+    others = len(step.region.hops) - 1
+    if not others:
+        return f"in blocks of its {step.region.rows} rows"
+    counted = ", whose time is counted here" if step.hop is step.region.hops[-1] else ""
+    return f"in one pass over {step.region.rows} rows with {others} other{'s' * (others > 1)}{counted}"
+
+
 def _why_buffer(plan: BlockPlan, step: Step) -> str:
     if step.owned:
         return "writes into the old matrix, unless somebody else holds it"
     if step.reuse is not None:
         operand = step.hop.args[step.reuse]
         return "takes the memory of a variable read for the last time" if operand.op == LIVE_IN else "takes the memory of a dead operand"
+    if step.takes is not None:
+        return "takes the memory of a value read for the last time"
     if step.recycle is not None:
         return "takes the memory of the last iteration"
     row = BY_NAME.get(step.hop.op)

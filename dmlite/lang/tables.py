@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from dmlite.config import cache_folder
 
 GRAMMAR = Path(__file__).with_name("dml.lark")
 FORMAT = "1"  # raise when the shape of the stored tables changes
@@ -57,19 +58,6 @@ def tables() -> Tables:
     with suppress(OSError):
         _write(path, json.dumps(data, separators=(",", ":")))
     return _from_json(data)
-
-
-def cache_folder() -> Path:
-    """Where dmlite keeps what it can compute again: `DMLITE_CACHE_DIR`, or the platform's cache folder."""
-    if chosen := os.environ.get("DMLITE_CACHE_DIR"):
-        return Path(chosen)
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"
-    elif sys.platform == "darwin":
-        base = "~/Library/Caches"
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(os.path.expanduser(base)) / "dmlite"
 
 
 def _write(path: Path, text: str) -> None:

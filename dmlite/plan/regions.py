@@ -54,8 +54,7 @@ class Region:
 
     def whole(self, facts: FactTable) -> list[Hop]:
         """Values from outside that members need as they are."""
-        needed = (a for h in self.hops if not is_product(h) for a in h.args if a.op != LITERAL and a not in parts(h, facts))
-        return list(dict.fromkeys(needed))
+        return list(dict.fromkeys(a for h in self.hops for a in wholes(h, facts)))
 
 
 def is_product(hop: Hop) -> bool:
@@ -63,19 +62,30 @@ def is_product(hop: Hop) -> bool:
     return hop.op == "matmul" and hop.args[0].op == "t"
 
 
+def split_places(hop: Hop, facts: FactTable) -> list[int]:
+    """The operands of a member, by their places, that are split into rows."""
+    if is_product(hop) or hop.op == "tmm":
+        return [0, 1]
+    if hop.op in _CHAINS:
+        return [0, *range(2, len(hop.args))]
+    if hop.op == "matmul":
+        return [0]
+    matrices = [i for i, a in enumerate(hop.args) if facts[a].is_matrix]
+    rows = max((facts[hop.args[i]].rows or 0 for i in matrices), default=0)
+    return [i for i in matrices if facts[hop.args[i]].rows == rows]
+
+
 def parts(hop: Hop, facts: FactTable) -> list[Hop]:
-    """The operands of a member that are split into rows; a transpose stands for what is transposed."""
+    """The values of which a member needs the rows of its block; of a transpose, those of what is transposed."""
     if is_product(hop):
         return [hop.args[0].args[0], hop.args[1]]
-    if hop.op == "tmm":
-        return list(hop.args)
-    if hop.op in _CHAINS:
-        return [hop.args[0], *hop.args[2:]]
-    if hop.op == "matmul":
-        return [hop.args[0]]
-    matrices = [a for a in hop.args if facts[a].is_matrix]
-    rows = max((facts[a].rows or 0 for a in matrices), default=0)
-    return [a for a in matrices if facts[a].rows == rows]
+    return [hop.args[i] for i in split_places(hop, facts)]
+
+
+def wholes(hop: Hop, facts: FactTable) -> list[Hop]:
+    """The values that a member needs as they are."""
+    places = split_places(hop, facts)
+    return [a for i, a in enumerate(hop.args) if i not in places and a.op != LITERAL]
 
 
 def is_total(hop: Hop) -> bool:
@@ -148,7 +158,7 @@ class Regions:
     def _keeps_rows(self, hop: Hop) -> bool:
         fact = self.facts[hop]
         if hop.op == "matmul":
-            return not is_product(hop) and (fact.cols or 0) <= THIN and hop.args[0] is not hop.args[1]
+            return not is_product(hop) and (fact.cols or 0) <= THIN
         if hop.op in _BY_ROW:
             return True
         if not BY_NAME[hop.op].kernel.startswith(_MODULES) or hop.op in _NOT_CELLWISE or not fact.is_matrix:
@@ -195,8 +205,10 @@ class Regions:
         after: set[Hop] = set()  # what depends on members without being one, and stores into what they read
         for hop in self.order[first : last + 1]:
             if hop in members:
-                split = parts(hop, self.facts)
-                if any(a in after or (a in members and (a not in split or is_total(a))) for a in (*split, *hop.args)):
+                split, whole = parts(hop, self.facts), wholes(hop, self.facts)
+                if any(a in after for a in (*hop.args, *split)):
+                    return False
+                if any(a in members for a in whole) or any(a in members and is_total(a) for a in split):
                     return False
             elif self._stands_for_a_part(hop, members):
                 continue

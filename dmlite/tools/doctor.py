@@ -10,8 +10,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, TextIO
 
+from dmlite.config import cache_folder
 from dmlite.lang.modules import library
-from dmlite.lang.tables import cache_folder
 from dmlite.memory import human, total_bytes
 from dmlite.tools.terminal import show_table
 

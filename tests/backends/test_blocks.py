@@ -7,22 +7,22 @@ import threading
 import numpy as np
 import pytest
 
-from dmlite.backends.local import blocks
+from dmlite.backends.local import blocks, threads
 from dmlite.errors import DMLRuntimeError
 
 
 @pytest.fixture(params=[1, 2, 5])
-def threads(request, monkeypatch):
+def cores(request, monkeypatch):
     monkeypatch.setattr(blocks, "_THREADED", 0)
     monkeypatch.setattr(blocks, "cores", lambda: request.param)
-    blocks._pool.cache_clear()
+    threads.pool.cache_clear()
     yield request.param
-    blocks._pool.cache_clear()
+    threads.pool.cache_clear()
 
 
 @pytest.mark.parametrize("rows", [1, 2, 31, 33, 1000])
 @pytest.mark.parametrize("block", [1, 3, 64, 10**6])
-def test_every_row_once_and_in_order(threads, rows, block, monkeypatch):
+def test_every_row_once_and_in_order(cores, rows, block, monkeypatch):
     monkeypatch.setattr(blocks, "_BLOCK", block)
     x = np.arange(rows * 3, dtype=float).reshape(rows, 3)
     out = np.full_like(x, np.nan)
@@ -44,13 +44,13 @@ def test_sums_do_not_depend_on_the_number_of_threads(monkeypatch):
     found = set()
     for count in (1, 2, 4):
         monkeypatch.setattr(blocks, "cores", lambda count=count: count)
-        blocks._pool.cache_clear()
+        threads.pool.cache_clear()
         found.add(blocks.by_rows(lambda i, j: (float(x[i:j].sum()),), 5000, 7, False, (np.add,)))
-    blocks._pool.cache_clear()
+    threads.pool.cache_clear()
     assert len(found) == 1
 
 
-def test_an_error_is_raised_when_all_threads_have_ended(threads):
+def test_an_error_is_raised_when_all_threads_have_ended(cores):
     running = []
 
     def run(i, j):
@@ -67,7 +67,7 @@ def test_an_error_is_raised_when_all_threads_have_ended(threads):
     assert running == []
 
 
-def test_nobody_warns(threads):
+def test_nobody_warns(cores):
     with np.errstate(all="raise"):
         blocks.by_rows(lambda i, j: (np.log(np.zeros(1)).sum(),), 100, 10**6, False, (np.add,))
 

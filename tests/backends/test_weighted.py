@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array, random_array
 
-from dmlite.backends.local import elementwise, fused, matmul, weighted
+from dmlite.backends.local import compiled, elementwise, fused, matmul, weighted
 from dmlite.backends.local.storage import is_sparse
 from dmlite.errors import DMLRuntimeError
 from dmlite.hop.ops.fused import ROWS
@@ -21,8 +21,13 @@ FUNCTIONS = {
 }  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def quiet():
+@pytest.fixture(autouse=True, params=["numpy", "compiled"])
+def quiet(request, monkeypatch):
+    """Every test with plain kernels and with compiled loops, in ranges of rows."""
+    if request.param == "compiled":
+        assert compiled.wait()
+        monkeypatch.setattr(compiled, "WORTH", 0)
+        monkeypatch.setattr(compiled, "_THREADED", 0)
     with np.errstate(all="ignore"):
         yield
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from dmlite.backends.local import compiled
 from dmlite.backends.local.storage import Matrix, dense, is_matrix, is_sparse, settle
 from dmlite.errors import DMLRuntimeError
 from dmlite.memory import reserve
@@ -44,7 +45,29 @@ def _sparse_product(a: Any, b: Any) -> Matrix:
     if is_sparse(a) and is_sparse(b):
         return _both_sparse(a, b)
     reserve(a.shape[0], b.shape[1], "a matrix product")
-    return a @ b
+    return _csr_times_dense(a, b) if is_sparse(a) else _csr_transposed_times_dense(b, a.T).T
+
+
+def _csr_times_dense(a: csr_array, b: np.ndarray) -> np.ndarray:
+    """`A %*% B`, by compiled loops where they are ready and worth it."""
+    work = a.nnz * b.shape[1]
+    loops = compiled.loops(a, work)
+    if loops is None:
+        return a @ b
+    out, b = np.empty((a.shape[0], b.shape[1])), np.ascontiguousarray(b)
+    compiled.by_rows(a, work, lambda low, high: loops.product(a.indptr, a.indices, a.data, b, low, high, out))
+    return out
+
+
+def _csr_transposed_times_dense(a: csr_array, b: np.ndarray) -> np.ndarray:
+    """`t(A) %*% B`, by compiled loops where they are ready and worth it."""
+    work, shape = a.nnz * b.shape[1], (a.shape[1], b.shape[1])
+    loops = compiled.loops(a, work)
+    if loops is None:
+        return a.T @ b
+    b = np.ascontiguousarray(b)
+    run = loops.product_of_transpose
+    return compiled.summed(a, work, shape, lambda low, high, out: run(a.indptr, a.indices, a.data, b, low, high, out))
 
 
 def _both_sparse(a: csr_array, b: csr_array) -> Matrix:
@@ -63,7 +86,10 @@ def tmm(a: Matrix, b: Matrix) -> Matrix:
         raise DMLRuntimeError(f"t(A) %*% B needs as many rows in A as in B, found {_shape(a)} and {_shape(b)}")
     if is_sparse(a) and is_sparse(b):
         return _both_sparse(a.T.tocsr(), b)
-    return _sparse_product(a.T, b) if is_sparse(a) else matmul(a.T, b)
+    if is_sparse(a) and is_matrix(b):
+        reserve(a.shape[1], b.shape[1], "a matrix product")
+        return _csr_transposed_times_dense(a, b)
+    return matmul(a.T, b)
 
 
 def tsmm_left(x: Matrix) -> Matrix:

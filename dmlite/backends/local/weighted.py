@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from dmlite.backends.local import aggregate, elementwise, matmul
+from dmlite.backends.local import aggregate, compiled, elementwise, matmul
 from dmlite.backends.local.storage import Matrix, dense, is_sparse, with_cells
 from dmlite.errors import DMLRuntimeError
 from dmlite.memory import reserve
@@ -103,10 +103,12 @@ def _beside(x: Matrix, w: Matrix) -> np.ndarray:
 class _Cell(NamedTuple):
     """One function of driver, D (which it may overwrite) and further operands, cell by cell.
 
-    divisor: what the driver is divided by, as a function of D and the scalar operands; None when it is not.
+    loop: what compiled loops call it. divisor: what the driver is divided by, as a function of D and the scalar operands;
+    None when it is not.
     """
 
     of: _Cells
+    loop: str = ""
     divisor: _Cells | None = None
 
 
@@ -140,19 +142,20 @@ def _log_sigmoid(z: np.ndarray) -> np.ndarray:
     return np.negative(np.logaddexp(0.0, np.negative(z, out=z)), out=z)
 
 
-_MUL: Final = _Cell(_times)
-_DIV: Final = _Cell(_over, _plus)
-_MINUS: Final = _Cell(_minus)
-_MINUS_WEIGHTED: Final = _Cell(_minus_weighted)
-_SIGMOID: Final = _Cell(lambda w, d: _times(w, elementwise.sigmoid_op(d)))
-_SIGMOID_MINUS: Final = _Cell(lambda w, d: _times(w, elementwise.sigmoid_op(np.negative(d, out=d))))
+_MUL: Final = _Cell(_times, "MUL")
+_DIV: Final = _Cell(_over, "DIV", _plus)
+_MINUS: Final = _Cell(_minus, "MINUS")
+_MINUS_WEIGHTED: Final = _Cell(_minus_weighted, "MINUS_WEIGHTED")
+_SIGMOID: Final = _Cell(lambda w, d: _times(w, elementwise.sigmoid_op(d)), "SIGMOID")
+_SIGMOID_MINUS: Final = _Cell(lambda w, d: _times(w, elementwise.sigmoid_op(np.negative(d, out=d))), "SIGMOID_MINUS")
 _SIGMOID_LOG: Final = _Cell(lambda w, d: _times(w, _log_sigmoid(d)))
 _SIGMOID_LOG_MINUS: Final = _Cell(lambda w, d: _times(w, _log_sigmoid(np.negative(d, out=d))))
 _OF_MUL: Final = _Cell(lambda w, d, f: _times(w, _function(f)(d)))
-_OF_DIV: Final = _Cell(lambda w, d, f: _over(w, _function(f)(d)), lambda d, f: _function(f)(d))
-_SQUARED: Final = _Cell(lambda w, d, x: _times(w, np.square(np.subtract(x, d, out=d), out=d)))
-_SQUARED_NZ: Final = _Cell(lambda w, d: _times(w != 0, np.square(np.subtract(w, d, out=d), out=d)))
-_LOG: Final = _Cell(lambda w, d, eps: _times(w, np.log(_plus(d, eps), out=d)))
+_OF_DIV: Final = _Cell(lambda w, d, f: _over(w, _function(f)(d)), divisor=lambda d, f: _function(f)(d))
+_SQUARED: Final = _Cell(lambda w, d, x: _times(w, np.square(np.subtract(x, d, out=d), out=d)), "SQUARED")
+_SQUARED_NZ: Final = _Cell(lambda w, d: _times(w != 0, np.square(np.subtract(w, d, out=d), out=d)), "SQUARED_NZ")
+_CROSS: Final = _Cell(lambda w, d: _times(w, np.subtract(w, np.multiply(2.0, d, out=d), out=d)), "CROSS")
+_LOG: Final = _Cell(lambda w, d, eps: _times(w, np.log(_plus(d, eps), out=d)), "LOG")
 
 
 # ---------------------------------------------------------------- cells that are not stored, in a quotient
@@ -211,6 +214,46 @@ def _driven(cell: _Cell, w: Matrix, u: np.ndarray, v: np.ndarray, rest: tuple[An
     return data
 
 
+class _Loop(NamedTuple):
+    """The compiled loops for one call: the module, its first operands, and how many multiplications D takes."""
+
+    module: Any
+    operands: tuple[Any, ...]
+    w: Matrix
+    work: int
+
+    def cells(self) -> np.ndarray:
+        """At the stored cells."""
+        out = np.empty(self.w.nnz)
+        compiled.by_rows(self.w, self.work, lambda low, high: self.module.cells(*self.operands, low, high, out))
+        return out
+
+    def total(self) -> float:
+        """The sum."""
+        return float(sum(compiled.by_rows(self.w, self.work, lambda low, high: self.module.total(*self.operands, low, high))))
+
+    def right(self, shape: tuple[int, int]) -> np.ndarray:
+        """The cells times V."""
+        out = np.empty(shape)
+        compiled.by_rows(self.w, self.work, lambda low, high: self.module.right(*self.operands, low, high, out))
+        return out
+
+    def left(self, shape: tuple[int, int]) -> np.ndarray:
+        """t(U) times the cells; `shape` is that of V."""
+        return compiled.summed(self.w, self.work, shape, lambda low, high, out: self.module.left(*self.operands, low, high, out)).T
+
+
+def _loop(cell: _Cell, w: Matrix, u: np.ndarray, v: np.ndarray, rest: tuple[Any, ...]) -> _Loop | None:
+    """Compiled loops for a CSR driver, where they are ready and worth it and zeros stay zero."""
+    work = w.nnz * u.shape[1] if is_sparse(w) and cell.loop else 0
+    module = compiled.loops(w, work) if work else None
+    if module is None or not _zeros_stay(cell, u, v, rest):
+        return None
+    beside = next((_beside(x, w) for x in rest if hasattr(x, "shape")), np.empty(0))
+    eps = next((float(x) for x in rest if isinstance(x, (int, float))), 0.0)
+    return _Loop(module, (getattr(module, cell.loop), w.indptr, w.indices, w.data, u, v, beside, eps), w, work)
+
+
 def _operand(w: Matrix, data: np.ndarray) -> Matrix:
     """CSR with the structure of `w`, shared with it unless there are zeros, which must not meet NaN or Inf in a product."""
     return type(w)((data, w.indices, w.indptr), shape=w.shape) if data.all() else with_cells(w, data)
@@ -231,7 +274,8 @@ def _cells(cell: _Cell) -> Callable[..., Matrix]:
 
     def kernel(w: Matrix, u: Matrix, v: Matrix, *rest: Any) -> Matrix:
         u, v = _factors(w, u, v)
-        data = _driven(cell, w, u, v, rest)
+        loop = _loop(cell, w, u, v, rest)
+        data = _driven(cell, w, u, v, rest) if loop is None else loop.cells()
         if data is not None:
             return with_cells(w, data)
         reserve(*w.shape, "the result")
@@ -250,6 +294,9 @@ def _right(cell: _Cell) -> Callable[..., Matrix]:
 
     def kernel(w: Matrix, u: Matrix, v: Matrix, *rest: Any) -> Matrix:
         left, right = _factors(w, u, v)
+        loop = _loop(cell, w, left, right, rest)
+        if loop is not None:
+            return loop.right(left.shape)
         data = _driven(cell, w, left, right, rest)
         if data is not None:
             return matmul.matmul(_operand(w, data), v)
@@ -266,6 +313,9 @@ def _left(cell: _Cell) -> Callable[..., Matrix]:
 
     def kernel(w: Matrix, u: Matrix, v: Matrix, *rest: Any) -> Matrix:
         left, right = _factors(w, u, v)
+        loop = _loop(cell, w, left, right, rest)
+        if loop is not None:
+            return loop.left(right.shape)
         data = _driven(cell, w, left, right, rest)
         if data is not None:
             return matmul.tmm(u, _operand(w, data))
@@ -282,6 +332,9 @@ def _sum(cell: _Cell) -> Callable[..., float]:
 
     def kernel(w: Matrix, u: Matrix, v: Matrix, *rest: Any) -> float:
         u, v = _factors(w, u, v)
+        loop = _loop(cell, w, u, v, rest)
+        if loop is not None:
+            return loop.total()
         data = _driven(cell, w, u, v, rest)
         if data is not None:
             return float(np.add.reduce(data))
@@ -311,7 +364,9 @@ def wsloss(x: Matrix, u: Matrix, v: Matrix) -> float:
     u, v = _factors(x, u, v)
     if is_sparse(x):
         everywhere = float(np.vdot(u.T @ u, v.T @ v))
-        at_stored = sum((float(np.dot(x.data[part] - 2.0 * d, x.data[part])) for part, d in _stored(x, u, v)), 0.0)
+        loop = _loop(_CROSS, x, u, v, ())
+        parts = (float(np.add.reduce(_CROSS.of(x.data[part], d))) for part, d in _stored(x, u, v)) if loop is None else (loop.total(),)
+        at_stored = sum(parts, 0.0)
         total = everywhere + at_stored
         if total > _CANCELLED * (everywhere + float(x.data @ x.data)):
             return total

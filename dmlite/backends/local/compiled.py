@@ -1,0 +1,102 @@
+"""Numba functions when they are there: compiled or loaded in the background, while plain kernels do the work.
+
+Nothing waits for a compiler, and programs without large sparse matrices never start it.
+"""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, Final
+
+import numpy as np
+
+from dmlite.backends.local.storage import Matrix
+from dmlite.backends.local.threads import at_once, cores
+from dmlite.config import cache_folder, config
+
+WORTH: Final = 1 << 20  # multiplications of one call from which on a compiled function is asked for
+_THREADED: Final = 1 << 21  # of one call from which on threads share it
+_RANGES: Final = 16  # of rows, which threads take one after another; as many on every machine, so that sums are the same
+_SUMMED: Final = 4  # the same where every range has a result of its own
+
+
+class _Background:
+    """The compiled module, which is imported by a thread of its own when it is first asked for."""
+
+    def __init__(self) -> None:
+        self.module: ModuleType | None = None
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+
+    def start(self) -> threading.Thread:
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._load, name="dmlite-compile", daemon=True)
+                self._thread.start()
+            return self._thread
+
+    def _load(self) -> None:
+        try:
+            import numba
+
+            folder = cache_folder() / "numba"
+            folder.mkdir(parents=True, exist_ok=True)
+            numba.config.CACHE_DIR = str(folder)
+            from dmlite.backends.local import native
+        except Exception as error:  # a compiler has many ways to fail, and none of them is the user's concern
+            warnings.warn(f"compiled kernels are not available, others do the work: {error}", stacklevel=2)
+        else:
+            self.module = native
+
+
+_background: Final = _Background()
+
+
+def loops(w: Matrix, work: int) -> Any:
+    """The compiled functions for a CSR matrix `w` if they are ready and the work, in multiplications, is worth it; else None."""
+    if work < WORTH or w.indices.dtype != np.int32 or not config().compile:
+        return None
+    if _background.module is None:
+        _background.start()
+    return _background.module
+
+
+def wait() -> bool:
+    """Wait until compiled functions are there; whether they are."""
+    _background.start().join()
+    return _background.module is not None
+
+
+# ---------------------------------------------------------------- rows shared by threads
+def by_rows(w: Matrix, work: int, run: Callable[[int, int], Any], ranges: int = _RANGES) -> list[Any]:
+    """`run(low, high)` for ranges of the rows of a CSR matrix with about as many stored cells in each; results in their order."""
+    ranges = ranges if work >= _THREADED else 1
+    ends = np.searchsorted(w.indptr, np.linspace(0, w.nnz, ranges + 1)[1:-1])
+    bounds = [0, *np.minimum(ends, w.shape[0]).tolist(), w.shape[0]]
+    results: list[Any] = [None] * ranges
+    places = iter(range(ranges))
+
+    def share() -> None:
+        for place in places:
+            results[place] = run(bounds[place], bounds[place + 1])
+
+    at_once(share, min(cores(), ranges) - 1)
+    return results
+
+
+def summed(w: Matrix, work: int, shape: tuple[int, int], run: Callable[[int, int, np.ndarray], None]) -> np.ndarray:
+    """The sum of what `run(low, high, out)` adds to arrays of zeros, one for each range of rows."""
+
+    def part(low: int, high: int) -> np.ndarray:
+        out = np.zeros(shape)
+        run(low, high, out)
+        return out
+
+    ranges = max(1, min(_SUMMED, w.nnz // max(1, 4 * shape[0])))
+    first, *others = by_rows(w, work, part, ranges)
+    for other in others:
+        first += other
+    return first
