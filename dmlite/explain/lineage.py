@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict, deque
+from collections.abc import Container, Mapping, Sequence
 
 from dmlite.hop.node import Hop, make, postorder
 from dmlite.rewrite.driver import Firing
 
 _MAX_STEPS = 64  # rewrites of one node that are followed
+_NEAR = 400  # nodes among which the two sides of a rewrite are compared
 
 
 class Lineage:
@@ -30,9 +31,8 @@ class Lineage:
 
     def became(self, hop: Hop) -> Hop:
         """The node that stands for `hop` in the end."""
-        for node in postorder([hop]):
-            if node not in self._became:
-                self._became[node] = self._settled(node)
+        for node in below(hop, self._became):
+            self._became.setdefault(node, self._settled(node))
         return self._became[hop]
 
     def _settled(self, hop: Hop) -> Hop:
@@ -42,7 +42,7 @@ class Lineage:
             if hop not in self._after:
                 break
             hop = self._after[hop]
-            for inner in postorder(hop.args):
+            for inner in (h for arg in hop.args for h in below(arg, self._became)):
                 self._became.setdefault(inner, self._after.get(inner, inner))
         return hop
 
@@ -68,11 +68,38 @@ def _rebuilt(hop: Hop, done: Mapping[Hop, Hop]) -> Hop:
 
 
 def difference(before: Hop, after: Hop) -> tuple[list[Hop], list[Hop]]:
-    """The operators that only `before` needs, and those that only `after` needs, operands first."""
-    old, new = list(_operators([before])), list(_operators([after]))
-    known, kept = set(old), set(new)
-    return [h for h in old if h not in kept], [h for h in new if h not in known]
+    """The operators that only `before` needs, and those that only `after` needs, operands first.
+
+    Rewrites are local: what both share is looked for among the nodes nearest to the roots.
+    """
+    old, new = _nearest(before), _nearest(after)
+    gone, made = (below(root, other) for root, other in ((before, new), (after, old)))
+    return [h for h in gone if h.args and h in old], [h for h in made if h.args and h in new]
 
 
-def _operators(roots: Iterable[Hop]) -> Iterable[Hop]:
-    return (hop for hop in postorder(roots) if hop.args)
+def below(root: Hop, known: Container[Hop]) -> list[Hop]:
+    """The nodes below `root`, itself included, that are reached without entering one of `known`; operands first."""
+    found: dict[Hop, None] = {}
+    stack = [(root, False)]
+    seen = set()
+    while stack:
+        hop, expanded = stack.pop()
+        if expanded:
+            found[hop] = None
+        elif hop not in seen and hop not in known:
+            seen.add(hop)
+            stack.append((hop, True))
+            stack.extend((arg, False) for arg in reversed(hop.args))
+    return list(found)
+
+
+def _nearest(root: Hop) -> set[Hop]:
+    """The nodes below `root` in the order of their distance from it, but no more than _NEAR."""
+    found = {root: None}
+    queue = deque(found)
+    while queue and len(found) < _NEAR:
+        for arg in queue.popleft().args:
+            if arg not in found:
+                found[arg] = None
+                queue.append(arg)
+    return set(found)

@@ -8,14 +8,14 @@ from typing import Final
 
 from dmlite.errors import Span
 from dmlite.explain.graphs import graph_of_rewrite
-from dmlite.explain.lineage import Lineage, difference
+from dmlite.explain.lineage import Lineage, below, difference
 from dmlite.explain.misses import Miss
 from dmlite.explain.naming import is_number, is_temporary, written
 from dmlite.explain.record import NearMiss, Place, Rewrite, StatementRewrite
 from dmlite.hop.changes import Change, quoted
 from dmlite.hop.cost import bytes_of, total
 from dmlite.hop.infer import FactTable
-from dmlite.hop.node import LITERAL, PICK, Hop, postorder
+from dmlite.hop.node import LITERAL, PICK, Hop
 from dmlite.hop.ops import BY_NAME
 from dmlite.hop.program import Block, shown
 from dmlite.memory import human
@@ -58,7 +58,7 @@ class View:
 
     def _reaching(self, before: Hop, after: Hop, lineage: Lineage) -> dict[Hop, str]:
         """The names, also of what stood there for a while before other rules made of it what has the name."""
-        passing = {hop: lineage.became(hop) for hop in postorder([before, after]) if hop.args and hop not in self.names}
+        passing = {hop: lineage.became(hop) for side in (before, after) for hop in below(side, self.names) if hop.args}
         return {**{hop: self.names[end] for hop, end in passing.items() if end in self.names}, **self.names}
 
     def _rewrite(self, number: int, firing: Firing, before: Hop, lineage: Lineage) -> Rewrite:
