@@ -38,7 +38,8 @@ class Notes:
     """What happened on the way.
 
     special: a NaN or Inf turned up. ambiguous: a zero met one, where storage decides the result. signed: something was
-    divided by zero, so that the sign of the zero shows, which rewrites need not keep.
+    divided by zero, so that the sign of the zero shows, which rewrites need not keep; or a product had an infinite factor,
+    where the order of work decides between Inf and NaN.
     """
 
     special: bool = False
@@ -201,6 +202,7 @@ def matmul(x: Any, y: Any, notes: Notes) -> Array:
     need(is_matrix(x) and is_matrix(y) and x.shape[1] == y.shape[0], "matmul does not fit")
     if x.size and y.size and zero_meets_special(x, y):
         notes.ambiguous = True
+    notes.signed |= bool(np.isinf(x).any() or np.isinf(y).any())
     return x @ y
 
 

@@ -179,7 +179,7 @@ class Expressions(Idioms):
         )()
 
     def string(self, env: Env, depth: int) -> str:
-        literal = '"' + self.rng.choice(("", "a", "b c", "7.0", "x = y", "%d", "it's", "#")) + '"'
+        literal = '"' + self.rng.choice(("", "a", "b c", "v7.0;", "x = y", "%d", "it's", "#")) + '"'
         if depth <= 0:
             return literal
         vtype = self.rng.choice(("int", "double", "boolean", "string"))
