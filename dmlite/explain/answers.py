@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from dmlite.explain.accuracy import heaviest, timed
 from dmlite.explain.record import BlockRecord, Operator, Record
 from dmlite.explain.summary import fused, places
-from dmlite.explain.words import how_timed, line_text, lines_text, statement, time_share
+from dmlite.explain.words import how_timed, line_text, lines_text, statement, time_share, where_text
 from dmlite.hop.machine import seconds_text
 from dmlite.memory import human
 
@@ -37,9 +37,9 @@ def answers(record: Record) -> list[Answer]:
     asked = {
         "Where does the time go?": _time(record),
         "Which operators were fused?": _fused(record),
+        "Where does it run, and why not on a GPU?": _places(record),
         "What was not fused, and why?": _missed(record),
         "How much memory does it take?": _memory(record),
-        "Where does it run, and why not on a GPU?": _places(record),
     }
     return [Answer(question, found) for question, points in asked.items() if (found := list(points))]
 
@@ -68,11 +68,10 @@ def _fused(record: Record) -> Iterator[Point]:
 def _missed(record: Record) -> Iterator[Point]:
     small: dict[str, int] = {}
     for miss in (m for b in record.blocks for m in b.misses):
-        where = line_text(record, miss.place)
         if "too small" in miss.reason:
             small[miss.rule] = small.get(miss.rule, 0) + 1
         else:
-            yield Point(f"{where + ': ' if where else ''}{miss.rule} of {miss.text}: {miss.reason}", miss.block, miss.id)
+            yield Point(f"{miss.rule} of {miss.text}{where_text(record, miss.place)}: {miss.reason}", miss.block, miss.id)
     if small:
         named = ", ".join(f"{rule}{f' ({count} times)' if count > 1 else ''}" for rule, count in small.items())
         yield Point(f"Matrices too small for it to be worth it: {named}.")

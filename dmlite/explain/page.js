@@ -133,7 +133,7 @@ function matches(node) {
 }
 function drawGraph() {
   const g = graph(), b = block();
-  show("caption", b ? [b.title, count(g.nodes.filter((n) => n.kind !== "input").length, "operator"), g.total, ...(state.level === "hops" ? b.asWritten : b.facts)].join(" · ") : "Nothing to compute");
+  show("caption", b ? [b.title, count(g.nodes.filter((n) => n.kind !== "input").length, "operator"), `${g.total} estimated`, ...(state.level === "hops" ? b.asWritten : b.facts)].join(" · ") : "Nothing to compute");
   const shown = visible(g);
   const drawing = dag(g, shown, (node) => go({ node: node.id }), (node) => fold(node.id));
   drawing.classList.add("dag");

@@ -146,18 +146,21 @@ def as_json(entries: Sequence[Entry]) -> str:
 def as_html(entries: Sequence[Entry], script: str | None = None) -> str:
     """A page with a section for every topic; `script`: the one in which firings were counted."""
     topics = dict.fromkeys(e.topic for e in entries)
-    sections = [Section(topic or "other", html=_html_table([e for e in entries if e.topic == topic])) for topic in topics]
+    tables = {topic: [e for e in entries if e.topic == topic] for topic in topics}
+    links = [f'<a href="#{escape(topic)}">{escape(topic)}</a> {len(found)}' for topic, found in tables.items()]
+    sections = [Section("Topics", html=f"<p>{' · '.join(links)}</p>")]
+    sections += [Section(topic or "other", html=_html_table(topic, found)) for topic, found in tables.items()]
     counted = f" Counted in {script}: they fired {sum(e.fired or 0 for e in entries)} times." if script else ""
     lead = f"{len(entries)} rules, each an equation with the reason for it. Upper-case letters stand for matrices, lower-case for scalars."
     return report_html("Rewrite rules", sections, lead + counted)
 
 
-def _html_table(entries: Sequence[Entry]) -> str:
+def _html_table(topic: str, entries: Sequence[Entry]) -> str:
     counted = any(e.fired is not None for e in entries)
     headings = ["rule", "before", "after", "why", "values", "level", *(["fired"] if counted else [])]
     head = "".join(f"<th>{heading}</th>" for heading in headings)
     rows = "".join(f'<tr id="{escape(e.name)}">{_html_cells(e, counted)}</tr>\n' for e in entries)
-    return f"<figure><table><thead><tr>{head}</tr></thead>\n<tbody>\n{rows}</tbody></table></figure>"
+    return f"<figure id='{escape(topic)}'><table><thead><tr>{head}</tr></thead>\n<tbody>\n{rows}</tbody></table></figure>"
 
 
 def _html_cells(entry: Entry, counted: bool) -> str:

@@ -54,7 +54,7 @@ def test_they_stand_in_the_text_and_on_the_page():
     line = "not fused in line 2: wsloss of sumsq(D - P): the product is needed in line 3 as well"
     assert line in str(found)
     page = found.page()
-    assert "What was not fused, and why?" in page and "wsloss of sumsq(D - P): the product is needed in line 3 as well" in page
+    assert "What was not fused, and why?" in page and "wsloss of sumsq(D - P) in line 2: the product is needed in line 3 as well" in page
 
 
 def test_level_0_has_none():
