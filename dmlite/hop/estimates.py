@@ -11,6 +11,7 @@ from dmlite.hop.node import Hop
 from dmlite.hop.ops import BY_NAME
 
 # The share of cells that a comparison keeps: between a half and all, and wrong by the same factor either way.
+NO_SOURCES: Final[Mapping[Hop, Hop]] = {}
 KEPT: Final = math.sqrt(0.5)
 _COMPARING: Final = frozenset({"le", "ge", "eq"})
 _EXTREMES: Final = frozenset({"rowMins", "rowMaxs", "colMins", "colMaxs"})
@@ -21,28 +22,25 @@ _KEEPING_WITH: Final = frozenset({"mul", "div", "gt", "lt", "ne", "max2", "min2"
 Density = Callable[..., float | None]
 
 
-def expected_nnz(op: str, result: Fact, operands: Sequence[Fact]) -> float | None:
-    """Expected non-zeros of a matrix result of known shape; None when the operands do not tell.
+def expecting(
+    hop: Hop, result: Fact, operands: Sequence[Fact], sources: Mapping[Hop, Hop] = NO_SOURCES, least: int = 0, most: int | None = None
+) -> float | None:
+    """Expected non-zeros of the matrix that `hop` gives; None when the operands tell no more than the bound `most`.
 
-    Never outside of the bounds that are certain.
+    Never outside of the bounds, which are certain.
     """
     cells = result.cells
-    if not result.is_matrix or cells is None:
+    if cells is None:
         return None
-    density = _density(op, result, operands)
-    if density is None or math.isnan(density):
-        return None
-    most = cells if result.nnz is None else result.nnz
-    return min(max(density * cells, float(result.nnz_min)), float(most))
-
-
-def expecting(hop: Hop, result: Fact, operands: Sequence[Fact], sources: Mapping[Hop, Hop]) -> float | None:
-    """Expected non-zeros of the `result` of `hop`; None where nothing better than what it says is known."""
-    if result.nnz_avg is not None or not result.is_matrix:
-        return None
+    most = cells if most is None else most
     average = _by_form(hop, result, operands, sources)
-    average = expected_nnz(hop.op, result, operands) if average is None else average
-    return None if average == result.nnz else average
+    if average is None:
+        density = _density(hop.op, result, operands)
+        if density is None or density != density:
+            return None
+        average = density * cells
+    average = min(max(average, float(least)), float(most))
+    return None if average == most else average
 
 
 def _by_form(hop: Hop, result: Fact, operands: Sequence[Fact], sources: Mapping[Hop, Hop]) -> float | None:

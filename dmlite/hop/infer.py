@@ -15,7 +15,7 @@ from dmlite.hop.node import HOLE, LITERAL, LIVE_IN, PICK, Hop
 from dmlite.hop.ops import BY_NAME
 from dmlite.hop.ops.row import Op, ShapeError, Size
 from dmlite.hop.storage import is_dense
-from dmlite.hop.structure import refine
+from dmlite.hop.structure import refined
 
 Sketches: TypeAlias = Mapping[str, Callable[[], Sketch]]
 
@@ -78,11 +78,16 @@ class FactTable:
         row = BY_NAME[hop.op]
         facts = [self[a] for a in hop.args]
         self._sources[hop] = source_of(hop, self._sources)
-        fact = refine(hop.op, self._shape(hop, row, facts), facts)
-        average, dense = expecting(hop, fact, facts, self._sources), is_dense(hop, fact, facts)
-        if average is not None or dense:
-            fact = changed(fact, {"nnz_avg": fact.nnz_avg if average is None else average, "dense": dense})
-        return self._counted(hop, fact) if self._sketches and hop.op in PRODUCTS and not dense else fact
+        fact = self._shape(hop, row, facts)
+        found = refined(hop.op, fact, facts)
+        if fact.kind == "matrix":
+            average = expecting(hop, fact, facts, self._sources, found.get("nnz_min", 0), found.get("nnz", fact.nnz))
+            if average is not None:
+                found.setdefault("nnz_avg", average)
+            if is_dense(hop, fact, facts):
+                found["dense"] = True
+        fact = changed(fact, found) if found else fact
+        return self._counted(hop, fact) if self._sketches and hop.op in PRODUCTS and not fact.dense else fact
 
     def _counted(self, hop: Hop, fact: Fact) -> Fact:
         """What sketches of the factors tell of the non-zeros of a product."""

@@ -17,19 +17,20 @@ _TIMES: Final = {op: BY_NAME[op] for op in ("mul", "matmul", "tmm")}
 Interval = tuple[float, float]
 
 
-def refine(op: str, result: Fact, operands: list[Fact]) -> Fact:
-    """`result` with everything more that the operands tell about the result of `op`."""
+def refined(op: str, result: Fact, operands: list[Fact]) -> dict[str, Any]:
+    """Everything more that the operands tell about the result of `op`, as fields of its fact."""
+    found: dict[str, Any] = {}
     if op in _ZERO_TIMES and any(f.may_nan for f in operands):
-        result = replace(result, nnz=_nnz_beside_nan(op, result, operands))
+        found["nnz"] = _nnz_beside_nan(op, result, operands)
     rule = _RULES.get(op)
     if rule is None or result.kind not in ("matrix", "scalar"):
-        return result
-    found = {k: v for k, v in rule(*operands).items() if v is not None}
-    if not result.is_matrix:
-        found = {k: v for k, v in found.items() if k in ("low", "high", "may_nan", "integer")}
-    elif result.cells is not None and (found.get("low", 0) > 0 or found.get("high", 0) < 0):
+        return found
+    found |= {k: v for k, v in rule(*operands).items() if v is not None}
+    if result.kind == "scalar":
+        return {k: v for k, v in found.items() if k in ("low", "high", "may_nan", "integer")}
+    if result.cells is not None and (found.get("low", 0) > 0 or found.get("high", 0) < 0):
         found.setdefault("nnz_min", result.cells)
-    return changed(result, found) if found else result
+    return found
 
 
 def _nnz_beside_nan(op: str, result: Fact, operands: list[Fact]) -> int | None:
@@ -42,7 +43,7 @@ def _nnz_beside_nan(op: str, result: Fact, operands: list[Fact]) -> int | None:
 
 
 def _without_zeros(fact: Fact) -> Fact:
-    return replace(fact, nnz=fact.cells, value=NO_VALUE)
+    return changed(fact, {"nnz": fact.cells, "value": NO_VALUE})
 
 
 # ---------------------------------------------------------------- intervals

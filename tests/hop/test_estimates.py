@@ -66,13 +66,12 @@ def test_average_case(text):
 
 def test_expectations_stay_between_the_bounds():
     full, half = matrix(10, 10, nnz_min=100), matrix(10, 10, 50)
-    result = matrix(10, 10, 30, nnz_min=20)
-    assert estimates.expected_nnz("add", result, [full, full]) == 30
-    assert estimates.expected_nnz("mul", result, [half, matrix(10, 10, 1)]) == 20
-    assert estimates.expected_nnz("add", matrix(10, None), [half, half]) is None
-    assert estimates.expected_nnz("eigen", result, [half]) is None
-    x, y = live_in("x"), live_in("y")
-    assert estimates.expecting(make("add", (x, y)), matrix(10, 10), [full, full], {}) is None
+    result, x, y = matrix(10, 10), live_in("x"), live_in("y")
+    assert estimates.expecting(make("add", (x, y)), result, [half, matrix(10, 10, 30)], least=20, most=60) is None
+    assert estimates.expecting(make("mul", (x, y)), result, [half, matrix(10, 10, 1)], least=20) == 20
+    assert estimates.expecting(make("add", (x, y)), matrix(10, None), [half, half]) is None
+    assert estimates.expecting(make("eigen", (x,)), result, [half]) is None
+    assert estimates.expecting(make("add", (x, y)), result, [full, full]) is None
 
 
 @pytest.mark.parametrize(

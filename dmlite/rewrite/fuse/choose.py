@@ -51,6 +51,7 @@ class Fusions:
         self._known = frozenset(nodes)
         self._seconds: dict[Hop, float | None] = {}
         self._product = _distance_to_products(nodes)
+        self._fitting_at: dict[tuple[str, frozenset[str], bool], list[tuple[Fusion, tuple[Hop, ...]]]] = {}
         self.options = {hop: found for hop in nodes if (found := list(self._options(hop)))}
         self._consumers: defaultdict[Hop, set[Hop]] = defaultdict(set)
         self._keepers: defaultdict[Hop, set[Hop]] = defaultdict(set)  # roots at which some option needs a node
@@ -95,17 +96,27 @@ class Fusions:
 
     # ------------------------------------------------------------ what fits
     def _options(self, hop: Hop) -> Iterator[Choice]:
-        below = {f.op for arg in hop.args for f in (arg, *factors(arg))}
-        near = self._product[hop] <= REACH
-        for rule in self.index.get(hop.op, ()):
-            patterns = rule.fitting(hop, below) if near or not rule.needs_product else ()
-            new = self.attempt(rule, hop, patterns) if patterns else None
+        for rule, patterns in self._fitting(hop):
+            new = self.attempt(rule, hop, patterns)
             if new is None:
                 continue
             made, kept = self._parts(new)
             seconds = self._cost(made)
             if hop not in kept and seconds is not None:
                 yield Choice(rule, hop, new, kept, _inside(hop, kept), seconds)
+
+    def _fitting(self, hop: Hop) -> list[tuple[Fusion, tuple[Hop, ...]]]:
+        """Rules with those of their patterns that the operators around `hop` do not rule out."""
+        rules = self.index.get(hop.op)
+        if not rules:
+            return []
+        below = frozenset([f.op for arg in hop.args for f in ((arg, *factors(arg)) if arg.op == "mul" else (arg,))])
+        key = hop.op, below, self._product[hop] <= REACH
+        found = self._fitting_at.get(key)
+        if found is None:
+            fitting = [(rule, rule.fitting(hop, below)) for rule in rules if key[2] or not rule.needs_product]
+            found = self._fitting_at[key] = [(rule, patterns) for rule, patterns in fitting if patterns]
+        return found
 
     def _parts(self, new: Hop) -> tuple[set[Hop], frozenset[Hop]]:
         """The operators that a result adds, and the nodes of the DAG that it is made from."""

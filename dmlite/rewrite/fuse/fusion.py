@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from typing import ClassVar, Final
@@ -88,6 +88,6 @@ class Fusion(Rule):
         """The patterns, each with the operators that must be found right below its root."""
         return tuple((p, frozenset(a.op for a in p.args if a.op not in _FLEXIBLE)) for p in self.patterns)
 
-    def fitting(self, root: Hop, below: set[str]) -> tuple[Hop, ...]:
+    def fitting(self, root: Hop, below: Set[str]) -> tuple[Hop, ...]:
         """The patterns that the operators `below` a node do not rule out."""
         return tuple(p for p, needed in self._heads if p.op == root.op and needed <= below)
