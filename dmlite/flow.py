@@ -75,7 +75,7 @@ def _imported(main: Module) -> list[PurePath]:
     """The files of all modules that `main` imports, directly or not."""
     found = [main]
     for module in found:
-        found.extend(m for m in module.imports.values() if m not in found)
+        found.extend(m for m in module.neighbours() if m not in found)
     return [module.path for module in found[1:]]
 
 

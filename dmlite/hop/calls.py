@@ -37,14 +37,7 @@ class Calls:
 
     def resolve(self, call: ast.Call) -> tuple[ast.Function, Module] | None:
         """The user function a call means; None for a builtin or an unknown name (reported by the checker)."""
-        module = self.lo.module
-        if call.namespace is not None:
-            found = module.imports.get(call.namespace)
-            if found is None:
-                return None
-            module = found
-        function = module.functions.get(call.name)
-        return None if function is None else (function, module)
+        return self.lo.module.find(call)
 
     def hoist(self, call: ast.Call) -> None:
         """Make the call now and keep its first result in a variable of its own."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from dmlite.errors import Problems, Span, did_you_mean
 from dmlite.lang.arguments import Binding, Builtins, Formal, Row, bind, bind_call, call_name, formals_of
+from dmlite.lang.modules import dml_builtins
 from dmlite.lang.nodes import Binary, Call, Dollar, Expr, Function, Import, Literal, Name, Unary
 from dmlite.lang.walk import children, statements
 
@@ -85,10 +86,10 @@ class Calls:
 
     def resolve(self, call: Call) -> Function | Sequence[Row] | None:
         """The function or the rows of the builtin that a call names; functions of the file come before builtins."""
-        if call.namespace is not None:
-            imported = self.module.imports.get(call.namespace)
-            return imported.functions.get(call.name) if imported else None
-        return self.module.functions.get(call.name) or self.builtins.candidates(call.name) or None
+        found = self.module.find(call)
+        if found is not None:
+            return found[0]
+        return None if call.namespace is not None else self.builtins.candidates(call.name) or None
 
     def is_builtin(self, call: Call, *names: str) -> bool:
         """Does the call reach the builtin of one of these names, and not a function of the file?"""
@@ -214,5 +215,6 @@ class Calls:
     def names(self) -> Iterator[str]:
         """Everything that can be called without a namespace."""
         yield from self.module.functions
+        yield from dml_builtins()
         yield from SPECIAL
         yield from (s for s in self.builtins.spellings() if s.replace(".", "").isidentifier())

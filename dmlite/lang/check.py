@@ -44,7 +44,7 @@ def reachable(module: Module) -> Iterator[Module]:
         if id(current) not in seen:
             seen.add(id(current))
             yield current
-            stack.extend(current.imports.values())
+            stack.extend(current.neighbours())
 
 
 def _check_function(function: Function, calls: Calls, dollar: Mapping[str, Any], findings: Findings, outer: Collection[str]) -> None:

@@ -2,13 +2,15 @@
 
 Only functions are imported. A path is looked up next to the importing file, then in the working directory (which `setwd`
 moves) and its `scripts` folder, then in the installed library: `nn/...` and `scripts/...` are always found there, and a
-local file of the same path wins.
+local file of the same path wins. A name that is neither defined nor imported may be a builtin that is written in DML: the
+function of that name in a file of the library's `scripts/builtin`.
 """
 
 from __future__ import annotations
 
 import difflib
 import os
+import re
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path, PurePath
@@ -21,12 +23,29 @@ from dmlite.lang.walk import statements
 
 @dataclass(eq=False)
 class Module:
-    """One file: its functions by name, and the modules it imports by alias. Modules are equal only to themselves."""
+    """One file: its functions by name, the modules it imports by alias, and those of the DML-bodied builtins it may call.
+
+    Modules are equal only to themselves.
+    """
 
     path: PurePath
     script: nodes.Script = field(repr=False)
     functions: dict[str, nodes.Function] = field(default_factory=dict, repr=False)
     imports: dict[str, Module] = field(default_factory=dict, repr=False)
+    library: dict[str, Module] = field(default_factory=dict, repr=False)
+
+    def find(self, call: nodes.Call) -> tuple[nodes.Function, Module] | None:
+        """The function written in DML that a call in this file means, with its file; None for other builtins and unknown names."""
+        if call.namespace is not None:
+            home = self.imports.get(call.namespace)
+        else:
+            home = self if call.name in self.functions else self.library.get(call.name)
+        function = home.functions.get(call.name) if home else None
+        return None if function is None or home is None else (function, home)
+
+    def neighbours(self) -> list[Module]:
+        """The files it refers to."""
+        return [*self.imports.values(), *self.library.values()]
 
 
 def load_modules(script: nodes.Script, base: Path | None, problems: Problems) -> Module:
@@ -41,6 +60,13 @@ def load_modules(script: nodes.Script, base: Path | None, problems: Problems) ->
     waiting = [(main, base)]
     while waiting:
         module, folder = waiting.pop()
+        for name, path in _builtins_named(module).items():
+            if path not in loaded:
+                script = parse(path.read_text("utf-8"), _shown(path))
+                new = loaded[path] = Module(path, script, _functions(script, problems))
+                waiting.append((new, path.parent))
+            if (found_builtin := loaded[path]) is not None:
+                module.library[name] = found_builtin
         for statement, working in _sources(module.script):
             found = _resolve(statement.path, folder, working)
             if found is None:
@@ -68,6 +94,18 @@ def _load(path: Path, statement: nodes.Import, problems: Problems) -> Module | N
         problems.found.extend(error.problems)
         return None
     return Module(path, script, _functions(script, problems))
+
+
+@cache
+def dml_builtins() -> dict[str, Path]:
+    """The builtins that are written in DML, and their files."""
+    return {file.stem: file.resolve() for file in sorted((library("scripts") / "builtin").glob("*.dml"))}
+
+
+def _builtins_named(module: Module) -> dict[str, Path]:
+    """The DML-bodied builtins whose names occur in a file, in strings too, since `eval` calls by name."""
+    words = dml_builtins().keys() & re.findall(r"\w+", module.script.span.source.text)
+    return {name: dml_builtins()[name] for name in sorted(words - module.functions.keys())}
 
 
 def _functions(script: nodes.Script, problems: Problems) -> dict[str, nodes.Function]:

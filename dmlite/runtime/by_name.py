@@ -20,10 +20,10 @@ def call(module: Module, context: Context, engine: Engine, name: str, args: tupl
     A single list argument is spread: a named list gives named arguments. Raises DMLRuntimeError for an unknown function.
     """
     alias, _, local = name.rpartition("::")
-    home = module.imports.get(alias) if alias else module
-    function = home.functions.get(local) if home is not None else None
-    if function is None or home is None:
+    found = module.find(ast.Call(local, (), alias or None, span=module.script.span))
+    if found is None:
         raise DMLRuntimeError(f"eval: there is no function '{name}'", hint=did_you_mean(name, module.functions))
+    function, home = found
     values = _bind(function, args)
     known = len(context.instances.made)
     instance = context.instance(function, home, tuple(declared_fact(p) for p in function.params))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Any
 
 from dmlite.errors import Problems
 from dmlite.hop.ops.row import Op
 from dmlite.lang.check import check
+from dmlite.lang.modules import Module
 from dmlite.lang.nodes import Function, Script
 from dmlite.lang.parser import parse
 from dmlite.lang.scopes import Findings
@@ -52,16 +53,10 @@ class Builtins:
         return [row.dml for row in self.ROWS]
 
 
-@dataclass
-class File:
+def File(script: Script, imports: dict[str, Module] | None = None) -> Module:
     """A script as the module loader hands it over."""
-
-    script: Script
-    imports: dict[str, File] = field(default_factory=dict)
-
-    @property
-    def functions(self) -> dict[str, Function]:
-        return {f.name: f for f in self.script.body if isinstance(f, Function)}
+    functions = {f.name: f for f in script.body if isinstance(f, Function)}
+    return Module(PurePath(script.span.source.name), script, functions, dict(imports or {}))
 
 
 AFFINE = """
