@@ -28,7 +28,7 @@ def explain(options: Options, draft: Unit) -> int:
     try:
         check(level, format)
     except ValueError as error:
-        raise UsageError(str(error)) from None
+        raise UsageError(f"{'--' * str(error).startswith('format is')}{error}") from None
     write(str(_analyzed(options, draft, level, format) if options.analyze else explanation(compile(draft), level, format)), options.out)
     return 0
 
