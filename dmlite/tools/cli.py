@@ -325,8 +325,8 @@ COMMANDS: Final[dict[str, Command]] = {
         frozenset(_SCRIPT | {"level", "inputs", "explain", "format", "analyze", "opt", "o", "out"}),
         "explain FILE [--level LEVEL] [--format FORMAT] [--analyze] [-o OUT] [--inputs X,y] [-nvargs NAME=VALUE ...]",
         "Show what a script is compiled to",
-        f"""{_PARAMETERS}  --level LEVEL           ast (syntax), hops (operators, shapes), plan (rewritten; with kernels, places, what was fused and
-                          what nearly; the default), runtime (generated Python) or trace (every rewrite)
+        f"""{_PARAMETERS}  --level LEVEL           ast (syntax), hops (operators, shapes), plan (rewritten; with kernels, places, what was
+                          fused and what nearly; the default), runtime (generated Python) or trace (every rewrite)
   --format FORMAT         text, json, dot, mermaid or html (a page to explore); by default as the name of OUT tells
   --analyze               run the script, and put measured time, sizes and memory beside the estimates
   --opt N                 how much is rewritten, from 0 (nothing) to 4; 2 is what runs by default
