@@ -11,6 +11,7 @@ from dmlite.hop.infer import FactTable
 from dmlite.hop.node import HOLE, LITERAL, Hop, literal, make
 from dmlite.hop.ops import BY_NAME
 from dmlite.hop.text import dml_to_hop
+from dmlite.rewrite.parsed import parsed
 
 ABSENT: Final = "none"  # in a pattern: an argument that is left out
 ANYTHING: Final = "any"  # holes whose name starts so stand for any node, also for an argument that is left out
@@ -18,7 +19,7 @@ ANYTHING: Final = "any"  # holes whose name starts so stand for any node, also f
 
 def parse_pattern(text: str) -> Hop:
     """The HOP of a pattern's DML text, with HOLE nodes for its names."""
-    return dml_to_hop(text, _leaf)
+    return parsed().node(text, lambda text: dml_to_hop(text, _leaf))
 
 
 def _leaf(name: str) -> tuple[Hop, Fact]:
