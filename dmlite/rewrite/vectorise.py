@@ -17,6 +17,7 @@ from dmlite.hop.node import LITERAL, LIVE_IN, Hop, literal, live_in, make
 from dmlite.hop.ops import BY_NAME
 from dmlite.hop.ops.row import ShapeError
 from dmlite.hop.program import Block, ForNode, Node, Program, Root, children
+from dmlite.rewrite.rule import folded
 
 _ABSENT: Final = literal(None)
 # An aggregate over row i alone becomes the row aggregate over all rows.
@@ -78,13 +79,18 @@ class _Rows:
     store: Root
 
     def __post_init__(self) -> None:
-        start, stop = live_in(self.loop.start), live_in(self.loop.stop)
-        self.low, self.high = make("min2", [start, stop]), make("max2", [start, stop])
+        ends = [self._bound(self.loop.start), self._bound(self.loop.stop)]
+        self.low, self.high = (folded(op, ends) or make(op, ends) for op in ("min2", "max2"))
         self.index = live_in(self.loop.var)
         self.facts_in = dict(self.body.facts_in) | self.loop.bounds
         self.facts = FactTable(self.facts_in)
         self.spans = dict(self.body.spans)
         self.inside = FactTable(self.body.facts_in | {self.loop.var: scalar("int")})
+
+    def _bound(self, variable: str) -> Hop:
+        """A bound of the loop: the number where it is known, so that the rows are."""
+        fact = self.loop.bounds[variable]
+        return literal(fact.value) if fact.is_const else live_in(variable)
 
     def block(self) -> Block:
         store = self.store.hop
