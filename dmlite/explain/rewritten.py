@@ -15,7 +15,7 @@ from dmlite.explain.record import NearMiss, Place, Rewrite, StatementRewrite
 from dmlite.hop.changes import Change, quoted
 from dmlite.hop.cost import bytes_of, total
 from dmlite.hop.infer import FactTable
-from dmlite.hop.node import LITERAL, PICK, Hop
+from dmlite.hop.node import LITERAL, LIVE_IN, PICK, Hop
 from dmlite.hop.ops import BY_NAME
 from dmlite.hop.program import Block, shown
 from dmlite.memory import human
@@ -66,6 +66,7 @@ class View:
         gone, new = difference(before, firing.after)
         changing = {*gone, *new}
         names = {hop: name for hop, name in self._reaching(before, firing.after, lineage).items() if hop not in changing}
+        names = _unambiguous(names, [*_met(before, names), *_met(firing.after, names)])
         numbered = {hop: name for hop, name in names.items() if is_number(name)}
         used = dict.fromkeys([*_met(before, names), *_met(firing.after, names)])
         dropped = [hop for hop in gone if hop not in self.left]
@@ -138,6 +139,12 @@ def _settled(firing: Firing, number: int, lineage: Lineage) -> Hop:
     """Fused operators are chosen all at once, so what others made of the operands is put in afterwards."""
     rule = RULES.get(firing.rule)
     return lineage.settled(number) if rule is not None and rule.fuses else firing.before
+
+
+def _unambiguous(names: dict[Hop, str], used: Sequence[Hop]) -> dict[Hop, str]:
+    """The names without those of new values of variables whose old values are `used` beside them."""
+    old = {names[hop] for hop in used if hop.op == LIVE_IN}
+    return {hop: name for hop, name in names.items() if hop.op == LIVE_IN or name not in old}
 
 
 def _bytes(hops: Iterable[Hop], facts: FactTable) -> int | None:
