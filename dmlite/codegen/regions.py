@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dmlite.hop.node import LITERAL, LIVE_IN, Hop
-from dmlite.hop.ops import BY_NAME
 from dmlite.plan.physical import Step
 from dmlite.plan.regions import JOINS, Region, is_product, is_total, parts, split_places
 
@@ -39,7 +38,7 @@ class RegionWriter:
         for i, step in enumerate(self.steps):
             outer[step.hop] = f"v{first + i}"
         joins = ", ".join(f"np_{self._join(h)}" for h in self.totals)
-        sizes = f"{self.region.rows}, {self._cells_per_row()}, {any(self._multiplies(s.hop) for s in self.steps)}"
+        sizes = f"{self.region.rows}, {self._cells_per_row()}"
         operands = ", ".join([*arguments, *buffers])
         call = f"{self.emitter.kernel('blocks.by_rows')}({self.name}, {sizes}, ({joins}{',' * bool(joins)}), {operands})"
         targets = ", ".join(outer[h] for h in self.totals)
@@ -49,10 +48,6 @@ class RegionWriter:
         """Of all values that a block holds."""
         own = (s.fact.cols or 1 for s in self.steps if s.reuse is None and s.fact.rows == self.region.rows)
         return sum(own) + sum(self.facts[h].cols or 1 for h in self.split)
-
-    @staticmethod
-    def _multiplies(hop: Hop) -> bool:
-        return BY_NAME[hop.op].kernel.startswith("matmul.")
 
     @staticmethod
     def _join(hop: Hop) -> str:

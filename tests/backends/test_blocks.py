@@ -31,7 +31,7 @@ def test_every_row_once_and_in_order(cores, rows, block, monkeypatch):
         out[i:j] = x[i:j] * 2
         return float(x[i:j].sum()), x[i:j].sum(0, keepdims=True), x[i:j].max()
 
-    total, columns, most = blocks.by_rows(run, rows, 3, True, (np.add, np.add, np.maximum), x, out)
+    total, columns, most = blocks.by_rows(run, rows, 3, (np.add, np.add, np.maximum), x, out)
     assert np.array_equal(out, 2 * x)
     assert total == x.sum() and total.__class__ is float and most == x.max() and most.__class__ is float
     assert np.array_equal(columns, x.sum(0, keepdims=True))
@@ -45,7 +45,7 @@ def test_sums_do_not_depend_on_the_number_of_threads(monkeypatch):
     for count in (1, 2, 4):
         monkeypatch.setattr(blocks, "cores", lambda count=count: count)
         threads.pool.cache_clear()
-        found.add(blocks.by_rows(lambda i, j: (float(x[i:j].sum()),), 5000, 7, False, (np.add,)))
+        found.add(blocks.by_rows(lambda i, j: (float(x[i:j].sum()),), 5000, 7, (np.add,)))
     threads.pool.cache_clear()
     assert len(found) == 1
 
@@ -63,13 +63,13 @@ def test_an_error_is_raised_when_all_threads_have_ended(cores):
         return ()
 
     with pytest.raises(DMLRuntimeError, match="broken"):
-        blocks.by_rows(run, 1000, 10**6, False, ())
+        blocks.by_rows(run, 1000, 10**6, ())
     assert running == []
 
 
 def test_nobody_warns(cores):
     with np.errstate(all="raise"):
-        blocks.by_rows(lambda i, j: (np.log(np.zeros(1)).sum(),), 100, 10**6, False, (np.add,))
+        blocks.by_rows(lambda i, j: (np.log(np.zeros(1)).sum(),), 100, 10**6, (np.add,))
 
 
 def test_results_that_cannot_fit_are_refused():

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import suppress
 from functools import reduce
 from typing import Any, Final, TypeAlias
 
@@ -14,9 +15,20 @@ from dmlite.memory import reserve
 
 Totals: TypeAlias = tuple[Any, ...]
 
-_BLOCK: Final = 1 << 17  # cells of all values in a block, which stay in the cache of a core
+_BLOCK: Final = 1 << 16  # cells of all values in a block, which stay in the cache of a core
 _THREADED: Final = 1 << 20  # cells of all values from which on further threads pay
 _RANGES: Final = 32  # of rows, which threads take one after another; as many on every machine, so that sums are the same
+
+
+def _keep_freed_memory() -> None:
+    """Let the allocator of glibc keep the memory of blocks, which it would give back and fetch again, page by page, all the time."""
+    with suppress(OSError, AttributeError):
+        adjust = ctypes.CDLL(None).mallopt
+        adjust(-3, 4 << 20)  # M_MMAP_THRESHOLD: bytes from which on memory comes from the system
+        adjust(-1, 64 << 20)  # M_TRIM_THRESHOLD: free bytes from which on memory goes back
+
+
+_keep_freed_memory()
 
 
 def unfilled(rows: int, cols: int) -> np.ndarray:
@@ -25,12 +37,10 @@ def unfilled(rows: int, cols: int) -> np.ndarray:
     return np.empty((rows, cols))
 
 
-def by_rows(
-    run: Callable[..., Totals], rows: int, cells: int, products: bool, joins: Sequence[Callable[..., Any]], *operands: Any
-) -> Totals:
+def by_rows(run: Callable[..., Totals], rows: int, cells: int, joins: Sequence[Callable[..., Any]], *operands: Any) -> Totals:
     """`run(i, j, *operands)` for blocks of rows i to j; what it returns is put together by `joins`, in the order of the rows.
 
-    cells: of all values, in one row; products: whether `run` multiplies matrices.
+    cells: of all values, in one row.
     """
     step = max(1, _BLOCK // cells)
     share = -(-rows // (step * _RANGES)) * step
@@ -43,9 +53,11 @@ def by_rows(
             for place in places:
                 parts[place] = _range(run, *bounds[place], step, joins, operands)
 
-    helpers = min(cores(), len(bounds)) - 1 if rows * cells >= _THREADED else 0
-    with ALONE if products and helpers else nullcontext():
-        at_once(work, helpers)
+    if rows * cells < _THREADED:
+        work()
+    else:
+        with ALONE:
+            at_once(work, min(cores(), len(bounds)) - 1)
     return _joined(joins, parts)
 
 
