@@ -18,7 +18,7 @@ from scipy.sparse import csr_array
 
 from dmlite.backends.local.storage import is_matrix, is_sparse, settle
 from dmlite.errors import DMLError
-from dmlite.hop.facts import Fact, constant, matrix
+from dmlite.hop.facts import Fact, constant, matrix, scalar
 from dmlite.hop.infer import FactTable
 from dmlite.hop.node import Hop, literal, live_in
 from dmlite.hop.ops.row import ShapeError
@@ -31,6 +31,16 @@ from tests.support.fixtures import Given, computed, drawn
 
 VARIANTS = 40
 SPECIAL = (np.nan, np.inf, -np.inf, 0.0, -1.5, 2.0)
+INVERSES = frozenset({"inverse_times", "times_inverse"})  # what factorisations make of infinite cells depends on the way taken
+# Sums of products in another order: Inf - Inf and 0 * Inf come about earlier, or not at all, and NaN beside Inf with them.
+_SIDES = ("sum", "row_sums", "col_sums")
+INFINITE = frozenset({
+    *(f"{side}_of_{what}" for side in _SIDES for what in ("outer_product", "product", "low_rank")),
+    "mean_of_product", "row_means_of_product", "col_means_of_product", "det_of_product", "det_of_transpose",
+    "low_rank_sum_times", "times_low_rank_sum", "low_rank_difference_times", "times_low_rank_difference",
+    "sparse_minus_low_rank_times", "times_sparse_minus_low_rank",
+    "product_order_from_left", "product_order_from_right", "product_order_turned_left", "product_order_turned_right",
+})  # fmt: skip
 CONTENTS = ("plain", "zeros", "nan", "special")
 
 
@@ -42,9 +52,9 @@ def shapes(base: dict[str, tuple[int, int]], rng: random.Random) -> dict[str, tu
         changed[n] = rng.choice((n, n, n, n, n, 1, 1, 2, 3, 0)) if n > 1 else rng.choice((1, 1, 1, 1, 4))
     found = {name: (changed[r], changed[c]) for name, (r, c) in base.items()}
     if found and rng.random() < 0.4:
-        name = rng.choice(sorted(found))
-        r, c = found[name]
-        found[name] = rng.choice(((1, 1), (1, c), (r, 1), (c, r), (r, c + 1), (r + 1, c)))
+        name, other = (rng.choice(sorted(found)) for _ in range(2))
+        r, c = found[other]
+        found[name] = rng.choice(((r, c), (1, 1), (1, c), (r, 1), (c, r), (r, c + 1), (r + 1, c)))
     return found
 
 
@@ -75,29 +85,37 @@ def contents(variable: Given, kind: str, rng: np.random.Generator) -> Any:
     return settle(csr_array(x)) if kind == "zeros" and rng.random() < 0.5 else x
 
 
-def number(variable: Given, kind: str, rng: random.Random) -> Given:
-    """A scalar operand: its constant, at times another one; or an unknown number."""
-    if variable.fact.is_const:
-        value = variable.value
+def number(variable: Given, kind: str, told: bool, rng: random.Random) -> Given:
+    """A scalar operand. told: as its record says, or a known number of the same type; else nothing is known but that it is a number."""
+    value = variable.value
+    if told and variable.fact.is_const:
         if value.__class__ is int and rng.random() < 0.3:
             value = rng.choice((0, 1, 2, 3, 4, 5, -1))
         return Given(replace(constant(value), may_nan=False), value=value)
-    special = [v for v in SPECIAL if kind == "special" and variable.fact.may_nan] or [1.75, -2.0, 0.0]
-    return Given(variable.fact, value=float(rng.choice(special)))
+    fact = variable.fact if told else scalar("double")
+    plain = [1.75, -2.0, 0.0] if value is None or isinstance(value, str) else [value, value + 1, -value, 0.0]
+    return Given(fact, value=float(rng.choice([v for v in SPECIAL if kind == "special" and fact.may_nan] or plain)))
 
 
 def cases(rule: Rule, pattern: Hop) -> Iterator[tuple[dict[str, Given], str, np.random.Generator]]:
-    """Operands for a pattern, first those that its record names."""
+    """Operands for a pattern: those that its record names, the same with one of which nothing but its size is known, and others."""
     base = variables(rule, pattern)
-    matrices = {name: v.shape for name, v in base.items() if v.fact.is_matrix}
+    plain = {name: v.shape for name, v in base.items() if v.fact.is_matrix}
+    seeds = np.random.SeedSequence(5).spawn(VARIANTS + len(base) * 6 + 4)
+    for kind in CONTENTS:
+        yield base, kind, np.random.default_rng(seeds.pop())
+    for untold in base:
+        for kind, value in (("plain", 3.5), ("zeros", 0.0), ("nan", -2.0), ("special", np.inf), ("special", np.nan), ("special", 0.0)):
+            found = {name: reshaped(base[name], size, True, name != untold) for name, size in plain.items()}
+            rest = {name: v for name, v in base.items() if name not in found}
+            found |= rest | {name: Given(scalar("double"), value=value) for name in rest if name == untold}
+            yield found, kind, np.random.default_rng(seeds.pop())
     for which in range(VARIANTS):
         rng = random.Random(f"{rule.name} {which}")
-        kind = CONTENTS[which % len(CONTENTS)]
-        sizes = matrices if which < len(CONTENTS) else shapes(matrices, rng)
-        share = 1.0 if which < len(CONTENTS) else rng.choice((1.0, 1.0, 0.6))  # of operands that all is known of
-        found = {name: reshaped(base[name], size, rng.random() <= share, rng.random() <= share) for name, size in sizes.items()}
-        found |= {name: number(v, kind, rng) if which >= len(CONTENTS) else v for name, v in base.items() if name not in found}
-        yield found, kind, np.random.default_rng(which)
+        kind, share = CONTENTS[which % len(CONTENTS)], rng.choice((1.0, 1.0, 0.6))  # of operands that all is known of
+        found = {n: reshaped(base[n], size, rng.random() <= share, rng.random() <= share) for n, size in shapes(plain, rng).items()}
+        found |= {n: number(v, kind, rng.random() <= share, rng) for n, v in base.items() if n not in found}
+        yield found, kind, np.random.default_rng(seeds.pop())
 
 
 def block_of(pattern: Hop, operands: dict[str, Given]) -> Block:
@@ -115,9 +133,9 @@ def outcome(hop: Hop, values: dict[str, Any]) -> np.ndarray | None:
             return None
 
 
-def keeps_nan(kind: str, values: dict[str, Any]) -> bool:
-    """Whether NaN stays where it is in sums and products: not beside infinities, or zeros that are not stored, or nothing."""
-    return kind != "special" and not any(is_matrix(x) and (is_sparse(x) or not x.size) for x in values.values())
+def keeps_nan(values: dict[str, Any]) -> bool:
+    """Whether NaN stays where it is in sums and products: not beside zeros that are not stored, or nothing."""
+    return not any(is_matrix(x) and (is_sparse(x) or not x.size) for x in values.values())
 
 
 def assert_same(rule: Rule, before: np.ndarray, after: np.ndarray, *, keeps_nan: bool) -> None:
@@ -140,6 +158,8 @@ def test_keeps_the_numbers_wherever_it_fires(rule: Rule):
                 roots, firings = rewrite(block, FactTable(block.facts_in), [rule])
             except ShapeError:
                 continue  # refused before anything is rewritten
+            if rule.name in INVERSES and kind == "special":
+                continue
             if not firings or any(h.op == "rand" and h.args[5].value == -1 for h in block.hops):
                 continue  # draws without a seed differ
             values = {h: contents(v, kind, rng) if v.fact.is_matrix else drawn(v, kind, rng) for h, v in operands.items()}
@@ -150,6 +170,6 @@ def test_keeps_the_numbers_wherever_it_fires(rule: Rule):
                 assert not given, f"refused on one side only: {where}"  # what cannot be inverted may give NaN as well
             else:
                 try:
-                    assert_same(rule, before, after, keeps_nan=keeps_nan(kind, values))
+                    assert_same(rule, before, after, keeps_nan=rule.name not in INFINITE and keeps_nan(values))
                 except AssertionError as error:
                     raise AssertionError(f"{where}\n{values}\n{error}") from None

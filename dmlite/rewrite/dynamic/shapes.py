@@ -7,7 +7,7 @@ from typing import Final
 from dmlite.hop.node import Hop, literal
 from dmlite.rewrite.dynamic.known import NONE, apply, cell, filled_result, same_rows, sized
 from dmlite.rewrite.rule import Match, Rule
-from dmlite.rewrite.static.guards import both, filled, full, with_finite, within
+from dmlite.rewrite.static.guards import both, filled, finite, full, within
 
 
 def _column(m: Match) -> bool:
@@ -16,6 +16,11 @@ def _column(m: Match) -> bool:
 
 def _row(m: Match) -> bool:
     return m.fact("X").rows == 1
+
+
+def _one_row(m: Match) -> bool:
+    """A row, and not rolled by NaN, which is refused."""
+    return _row(m) and ("a" not in m.bound or finite("a")(m))
 
 
 _OF_COLUMN: Final = tuple(f"{f}(X)" for f in ("rowSums", "rowMeans", "rowMins", "rowMaxs", "rowProds", "rowcumsum"))
@@ -27,33 +32,25 @@ _VECTORS: Final = (
     Rule("col_aggregate_of_row", _OF_ROW, "X", "a row is its own aggregate by column", where=_row, shapes="X=1x4"),
     Rule("row_sums_of_squared_column", "rowSumsSq(X)", "square(X)", "one cell a row: nothing to add up", where=_column, shapes="X=5x1"),
     Rule("col_sums_of_squared_row", "colSumsSq(X)", "square(X)", "one cell a column: nothing to add up", where=_row, shapes="X=1x4"),
-    *with_finite(
-        Rule(
-            "row_variance_of_column",
-            ("rowVars(X)", "rowSds(X)"),
-            filled_result(0),
-            "one value does not vary",
-            "ignores-nan",
-            where=both(_column, sized("X")),
-            shapes="X=5x1",
-            example="fill(0, 5, 1)",
-        ),
-        "X",
+    Rule(
+        "row_variance_of_column",
+        ("rowVars(X)", "rowSds(X)"),
+        filled_result(0),
+        "one value does not vary",
+        where=both(_column, sized("X")),
+        shapes="X=5x1",
+        example="fill(0, 5, 1)",
     ),
-    *with_finite(
-        Rule(
-            "col_variance_of_row",
-            ("colVars(X)", "colSds(X)"),
-            filled_result(0),
-            "one value does not vary",
-            "ignores-nan",
-            where=both(_row, sized("X")),
-            shapes="X=1x4",
-            example="fill(0, 1, 4)",
-        ),
-        "X",
+    Rule(
+        "col_variance_of_row",
+        ("colVars(X)", "colSds(X)"),
+        filled_result(0),
+        "one value does not vary",
+        where=both(_row, sized("X")),
+        shapes="X=1x4",
+        example="fill(0, 1, 4)",
     ),
-    Rule("reverse_of_row", ("rev(X)", "roll(X, a)"), "X", "one row cannot change places", where=_row, shapes="X=1x4 a=2"),
+    Rule("reverse_of_row", ("rev(X)", "roll(X, a)"), "X", "one row cannot change places", where=_one_row, shapes="X=1x4 a=2"),
     Rule("roll_by_nothing", "roll(X, 0)", "X", "every row stays where it is"),
     Rule("order_of_row", "order(X, 1)", "X", "one row is in order", where=_row, shapes="X=1x4"),
     Rule(
@@ -182,7 +179,7 @@ _SIZES: Final = (
         ("reshape(X, any1, any2, TRUE)", "reshape(X, any1, any2, FALSE)"),
         "X",
         "it has that shape already",
-        where=full("X"),
+        where=lambda m: _keeps_shape(m),
         shapes="X=5x4 any1=5 any2=4",
     ),
     Rule(
@@ -287,6 +284,12 @@ def _dims(m: Match) -> tuple[int, int]:
     rows, cols = m.fact("X").rows, m.fact("X").cols
     assert rows is not None and cols is not None
     return rows, cols
+
+
+def _keeps_shape(m: Match) -> bool:
+    """Both sizes are those of X, or left out: one that is not known might be refused."""
+    asked = ((m.bound[h], size) for h, size in zip(("any1", "any2"), (m.fact("X").rows, m.fact("X").cols), strict=True))
+    return full("X")(m) and all(hop is NONE or (hop.is_literal and hop.value == size) for hop, size in asked)
 
 
 def _fits_twice(m: Match) -> bool:
