@@ -32,7 +32,7 @@ from dmlite.rewrite.saturation.egraph import EGraph, Node, Theory
 from dmlite.rewrite.saturation.extract import Extractor
 from dmlite.rewrite.saturation.terms import Equality, equalities
 
-SECONDS: Final = 1.0  # for one block
+SECONDS: Final = 0.3  # for one block
 MAX_NODES: Final = 1500  # of one e-graph
 MAX_STEPS: Final = 12
 MAX_REGION: Final = 32  # operators

@@ -30,8 +30,9 @@ class Theory:
         self.run(PRELUDE)
 
     def run(self, text: str) -> None:
-        """Give commands to egglog."""
-        self.graph.run_program(*self.graph.parse_program(text))
+        """Give commands to egglog, each in a line; what it remembers of a command includes all that it was read with."""
+        for line in text.strip().split("\n"):
+            self.graph.run_program(*self.graph.parse_program(line))
 
     def admit(self, found: set[tuple[str, int]]) -> None:
         """Declare operators, and every equality that can be met when starting from them."""
