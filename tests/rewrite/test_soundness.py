@@ -74,7 +74,9 @@ def reshaped(variable: Given, shape: tuple[int, int], known: bool, told: bool) -
 def contents(variable: Given, kind: str, rng: np.random.Generator) -> Any:
     """Numbers with the facts of a variable and, where these allow it, zeros, NaN or all that is special at some places."""
     x, fact = drawn(variable, "plain", rng), variable.fact
-    if kind == "plain" or is_sparse(x) or not x.size or fact.structure:
+    if is_sparse(x):
+        return x if rng.random() < 0.5 else x.toarray()
+    if kind == "plain" or not x.size or fact.structure:
         return x
     allowed = [v for v in SPECIAL if (v != v or fact.low <= v <= fact.high) and not (v == 0 and fact.nnz_min)]
     allowed = [v for v in allowed if (np.isfinite(v) or fact.may_nan) and not (fact.integer and v == -1.5)]

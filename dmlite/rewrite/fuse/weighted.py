@@ -37,7 +37,9 @@ def _either_sign(text: str) -> tuple[str, str]:
 
 
 def _rule(name: str, before: str | tuple[str, ...], after: str, why: str, *drivers: str) -> Fusion:
-    return Fusion(name, before, after, why, values="reassociates", where=beside(*(drivers or "W")), shapes=_SHAPES)
+    text = before if isinstance(before, str) else before[0]
+    facts = "U low=0.1; V low=0.1" if any(f"{f}(U" in text for f in ("log", "log_base", "sqrt")) else ""
+    return Fusion(name, before, after, why, values="reassociates", where=beside(*(drivers or "W")), shapes=_SHAPES, facts=facts)
 
 
 # ---------------------------------------------------------------- sums
