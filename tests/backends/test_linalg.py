@@ -105,6 +105,15 @@ def test_cholesky_takes_rounded_products() -> None:
     assert (np.triu(lower, 1) == 0).all()
 
 
+def test_cholesky_takes_rounded_zeros() -> None:
+    a = np.diag([4.0, 9.0, 1e-6])
+    a[0, 1], a[1, 0], a[0, 2] = 3e-17, -2e-17, 1e-20  # uncorrelated columns, as products leave them
+    close(kernels.cholesky(a), np.diag([2.0, 3.0, 1e-3]))
+    a[0, 2] = 1e-10
+    with pytest.raises(DMLRuntimeError, match="symmetric"):
+        kernels.cholesky(a)
+
+
 @pytest.mark.parametrize("name", ["solve", "inv", "cholesky", "det", "eigen", "lu", "sqrt_matrix"])
 def test_rectangles_are_refused(name: str) -> None:
     arguments = (np.ones((2, 3)), np.ones((2, 1)))[: 2 if name == "solve" else 1]

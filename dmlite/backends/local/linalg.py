@@ -224,9 +224,13 @@ def _square(a: Matrix, what: str) -> int:
 
 
 def _is_symmetric(a: np.ndarray) -> bool:
-    """Symmetric up to the rounding of the products that build covariances; NaN is not."""
+    """Symmetric up to the rounding of the products that build covariances; NaN is not.
+
+    A cell of a covariance near zero is as uncertain as the variances of its row and column are large.
+    """
+    size = np.sqrt(abs(a.diagonal()))
     difference = abs(a - a.T)
-    return bool((difference <= 10 * a.size * _EPS * np.maximum(abs(a), abs(a.T))).all())
+    return bool((difference <= 10 * a.size * _EPS * np.maximum(np.outer(size, size), np.maximum(abs(a), abs(a.T)))).all())
 
 
 def _signs(vectors: np.ndarray) -> np.ndarray:
