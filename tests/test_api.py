@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 
 import numpy as np
 import pytest
@@ -40,6 +41,21 @@ def test_effects_are_never_dead(capsys):
     assert capsys.readouterr().out == "here\n"
     with pytest.raises(DMLError, match="too small"):
         dml("if (sum(X) < 1000) stop('too small')\ns = 1").input(X=TABLE).output("s").execute()
+
+
+def test_a_stop_comes_before_what_it_leaves_unset():
+    text = (
+        "f = function(int k) return (double s) {\n if (k == 1) { D = matrix(k, 2, 2) } else { stop('bad ' + k) }\n s = sum(D)\n}\ns = f(2)"
+    )
+    with pytest.raises(DMLError, match="bad 2"):
+        dml(text).execute()
+
+
+def test_results_in_the_place_of_operands_come_without_warnings():
+    text = "Y = X + 1\nfor (i in 1:3) { Z = Y * 2; Y = max(min(Z, 7), Y - 3) }\ns = sum(Y)"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert dml(text).input(X=np.zeros((200, 200))).output("s").execute().get("s") == 200 * 200 * 7
 
 
 # ---------------------------------------------------------------- compiling once

@@ -199,7 +199,8 @@ class Emitter:
             return None
         if op in UFUNC:
             ufunc, small = UFUNC[op]
-            return small.format(*args) if out is None else f"{ufunc}({', '.join(args)}, {out})"
+            keyword = "out=" if op in ("min2", "max2") else ""  # NumPy takes a third operand of these by name alone
+            return small.format(*args) if out is None else f"{ufunc}({', '.join(args)}, {keyword}{out})"
         if op == "matmul" and out is not None:
             return f"np_matmul({args[0]}, {args[1]}, {out})"
         if op in ("cbind", "rbind"):

@@ -117,8 +117,11 @@ class BlockBuilder:
         return live_in(key)
 
     def close_after(self, hop: Hop) -> None:
-        """Close the block when the data decide on the size of `hop`, so that what follows is planned for it."""
-        if hop.op in READS or (hop.op in _SIZED_BY_DATA and self.facts[hop].cells is None):
+        """Close the block when the data decide on the size of `hop`, so that what follows is planned for it, and after a stop.
+
+        A block asks whether its variables are set before it begins; behind a stop they need not be.
+        """
+        if hop.op == "stop" or hop.op in READS or (hop.op in _SIZED_BY_DATA and self.facts[hop].cells is None):
             self.flush()
 
     def flush(self) -> None:

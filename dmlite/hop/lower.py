@@ -168,7 +168,7 @@ class Lowerer:
                         self.calls.hoist(call)
             self.calls.call(stmt.call)
         else:
-            self.expr(stmt.call)
+            self.builder.close_after(self.expr(stmt.call))
 
     def _value(self, stmt: ast.Assign) -> Hop:
         value = self.expr(stmt.value)
