@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from dmlite.hop.infer import FactTable
+from dmlite.hop.program import Block, Root
+from dmlite.rewrite.driver import Firing, rewrite
 from dmlite.rewrite.dynamic import cell_chain, constants, diagonal, empty, matmul_chain, outer, shapes, stores, sum_product, sums
 from dmlite.rewrite.fuse import cellwise, products, weighted
 from dmlite.rewrite.rule import Rule
@@ -69,3 +72,13 @@ def rules_for(level: int, *, sizes_known: bool) -> tuple[Rule, ...]:
         return ()
     chosen = (*DYNAMIC, *FUSE) if sizes_known else STATIC
     return chosen if level >= 3 else tuple(r for r in chosen if r.values != "ignores-nan")
+
+
+def optimise(block: Block, facts: FactTable, level: int) -> tuple[list[Root], list[Firing]]:
+    """The roots of a block in the form that an optimisation level gives them, and what was done."""
+    rules = rules_for(level, sizes_known=True)
+    if level >= 4:
+        from dmlite.rewrite.saturate import saturate
+
+        return saturate(block, facts, rules)
+    return rewrite(block, facts, rules, thrifty=True)

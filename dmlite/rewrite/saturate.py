@@ -193,6 +193,8 @@ def _cheapest(graph: EGraph, end: float) -> dict[Hop, Hop]:
     extractor = Extractor(options, lambda node: node.operands, lambda: time.thread_time() < end)
     classes = [graph.class_of(r) for r in graph.roots]
     start = graph.as_entered(nodes)
+    if any(node not in options[cls] for cls, node in start.items()):
+        return {}  # what it costs now is not known
     choice, cost = extractor.cheapest(classes, start)
     if not cost < extractor.total(start, classes) * _WORTH:
         return {}

@@ -19,10 +19,10 @@ from dmlite.config import Config, nested_calls, settings
 from dmlite.hop.facts import Fact, constant, matrix, scalar, vtype_of
 from dmlite.hop.infer import FactTable, Sketches
 from dmlite.hop.mnc import expected_count, sketch_of
-from dmlite.hop.program import Block, FunctionInstance, Program, Root
+from dmlite.hop.program import Block, FunctionInstance, Program
 from dmlite.plan.physical import Planner
-from dmlite.rewrite.driver import Firing, rewrite
-from dmlite.rewrite.phases import rules_for
+from dmlite.rewrite.driver import Firing
+from dmlite.rewrite.phases import optimise
 from dmlite.runtime import system
 from dmlite.runtime.errors import Traces
 from dmlite.runtime.ownership import LOCAL_REFS, PARAM_REFS, refcount
@@ -171,7 +171,7 @@ class Engine:
         """Rewrite, plan, generate and load one block for the given facts; `sketches` of its sparse inputs, where they are at hand."""
         with settings(**vars(self.config)):
             facts = FactTable(facts_in, lenient=True, sketches=sketches)
-            roots, firings = _optimised(block, facts, self.config.opt_level)
+            roots, firings = optimise(block, facts, self.config.opt_level)
         planner = Planner(roots, facts, block.live_after, block.spans, together=self.config.opt_level >= 2)
         plan = planner.plan(block.inputs, block.recycled)
         facts.forget_sketches()  # plans outlive the values
@@ -209,16 +209,6 @@ class Engine:
         if module == "system":
             return getattr(system, function)
         return registry.kernel(module, function)
-
-
-def _optimised(block: Block, facts: FactTable, level: int) -> tuple[list[Root], list[Firing]]:
-    """The roots of a block in the form that an optimisation level gives them, and what was done."""
-    rules = rules_for(level, sizes_known=True)
-    if level >= 4:
-        from dmlite.rewrite.saturate import saturate
-
-        return saturate(block, facts, rules)
-    return rewrite(block, facts, rules, thrifty=True)
 
 
 def kind_key(value: Any) -> Any:

@@ -22,7 +22,7 @@ from scipy.sparse import csr_array
 
 from dmlite import MLContext, dml, settings
 
-LEVELS = (0, 2, 3)
+LEVELS = (0, 2, 3, 4)
 DEFECTS = 25
 FILE = Path(__file__).parent / "fixtures" / "defects.dml"
 

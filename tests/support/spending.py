@@ -51,11 +51,11 @@ def watched() -> Iterator[Spending]:
     """Watch every block that is planned and run inside."""
     found = Spending()
     planned = threading.local()  # parfor plans in threads
-    rewrite, load = engine.rewrite, engine.Engine._load
+    optimise, load = engine.optimise, engine.Engine._load
 
-    def weighed(block: Any, facts: Any, rules: Any, **options: Any) -> Any:
+    def weighed(block: Any, facts: Any, level: int) -> Any:
         before = cost_of([r.hop for r in block.roots], facts).seconds
-        roots, firings = rewrite(block, facts, rules, **options)
+        roots, firings = optimise(block, facts, level)
         after = cost_of([r.hop for r in roots], facts).seconds if firings else before
         if before is not None and after is not None and after > before * ROUNDING:
             names = ", ".join(dict.fromkeys(f.rule for f in firings))
@@ -72,5 +72,5 @@ def watched() -> Iterator[Spending]:
             del planned.spent
         return load(self, name, source, lines, namespace)
 
-    with mock.patch.object(engine, "rewrite", weighed), mock.patch.object(engine.Engine, "_load", counting):
+    with mock.patch.object(engine, "optimise", weighed), mock.patch.object(engine.Engine, "_load", counting):
         yield found

@@ -93,10 +93,9 @@ class EGraph:
         self._theory.admit(self._operators)
         self._operators = set(self._theory.operators)
         self._theory.run("(push)")
-        for hop in [*self.leaves, *postorder_above(self.roots, self.leaves)]:
-            if hop not in self._numbers:
-                number = self._numbers[hop] = len(self._numbers)
-                self._pending.append(f"(entered {number} {self._name(hop)})")
+        for hop in dict.fromkeys([*self.leaves, *postorder_above(self.roots, self.leaves)]):
+            name = self._name(hop)
+            self._pending.append(f"(entered {self._number(hop)} {name})")
         self._flush()
         self._read(self._theory.graph.freeze().functions)
         return self
@@ -117,14 +116,16 @@ class EGraph:
         if hop.op == LITERAL:
             self._pending.append(f"(let {name} {literal_term(hop)})")
         elif hop in self.leaves or not hop.args or hop.tag or hop.op not in BY_NAME:
-            number = self._numbers.setdefault(hop, len(self._numbers))
-            self._pending.append(f"(let {name} (leaf {number}))")
+            self._pending.append(f"(let {name} (leaf {self._number(hop)}))")
             self._shape(name, hop)
         else:
             self._declare(hop.op, len(hop.args))
             self._pending.append(f"(let {name} ({head(hop.op, len(hop.args))} {' '.join(self._names[a] for a in hop.args)}))")
             if dims_of(hop.op, [("0", "0")] * len(hop.args)) is None:
                 self._shape(name, hop)
+
+    def _number(self, hop: Hop) -> int:
+        return self._numbers.setdefault(hop, len(self._numbers))
 
     def _declare(self, op: str, arity: int) -> None:
         if (op, arity) not in self._operators:

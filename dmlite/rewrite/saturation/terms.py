@@ -117,6 +117,8 @@ def _kinds(names: Sequence[str], *, law: bool) -> list[str]:
     found = [f"(= r_{n} {_SCALAR})" for n in names if n[0].islower()]
     if law:
         found += [f"(= c_{n} 1)" for n in names if n[0] == "C"] + [f"(= r_{n} 1)" for n in names if n[0] == "R"]
+    else:
+        found += [f"(>= r_{n} 0)" for n in names if n[0].isupper()]
     return found
 
 
