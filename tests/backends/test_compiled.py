@@ -82,6 +82,8 @@ def test_nothing_waits_for_the_compiler(tmp_path):
     """The first product is computed without it, and the process ends as soon as the program does."""
     code = (
         "import numpy as np, sys\n"
+        "from dmlite.backends.local import compiled\n"
+        "compiled.START = 0\n"
         "from scipy.sparse import random_array\n"
         "from dmlite import dml, MLContext\n"
         "x = random_array((4000, 1000), density=0.1, rng=np.random.default_rng(0)).tocsr()\n"
@@ -99,6 +101,19 @@ def test_sparse_programs_below_the_limit_do_not_import_numba():
         "assert 'numba' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_large_product_now_and_then_does_not_start_it(monkeypatch):
+    background = compiled._Background()
+    started = []
+    monkeypatch.setattr(background, "start", lambda: started.append(1))
+    monkeypatch.setattr(compiled, "_background", background)
+    x = sparse(20, 10)
+    for _ in range(3):
+        assert compiled.loops(x, compiled.START // 4) is None
+    assert not started
+    compiled.loops(x, compiled.START // 4)
+    assert started
 
 
 def test_a_failure_of_the_compiler_is_told_once(monkeypatch):

@@ -1,6 +1,6 @@
 """Numba functions when they are there: compiled or loaded in the background, while plain kernels do the work.
 
-Nothing waits for a compiler, and programs without large sparse matrices never start it.
+Nothing waits for a compiler, and programs that use large sparse matrices only now and then never start it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from dmlite.backends.local.storage import Matrix
 from dmlite.backends.local.threads import at_once, cores
 from dmlite.config import cache_folder, config
 
-WORTH: Final = 1 << 20  # multiplications of one call from which on a compiled function is asked for
+WORTH: Final = 1 << 20  # multiplications of one call from which on a compiled function is wanted
+START: Final = 1 << 26  # multiplications that plain kernels have done before loading Numba, its seconds and its memory, is worth it
 _THREADED: Final = 1 << 21  # of one call from which on threads share it
 _RANGES: Final = 16  # of rows, which threads take one after another; as many on every machine, so that sums are the same
 _SUMMED: Final = 4  # the same where every range has a result of its own
@@ -28,8 +29,15 @@ class _Background:
 
     def __init__(self) -> None:
         self.module: ModuleType | None = None
+        self._done = 0  # multiplications without it
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
+
+    def done(self, work: int) -> None:
+        """Note what plain kernels do."""
+        self._done += work
+        if self._done >= START:
+            self.start()
 
     def start(self) -> threading.Thread:
         with self._lock:
@@ -60,7 +68,7 @@ def loops(w: Matrix, work: int) -> Any:
     if work < WORTH or w.indices.dtype != np.int32 or not config().compile:
         return None
     if _background.module is None:
-        _background.start()
+        _background.done(work)
     return _background.module
 
 
