@@ -49,6 +49,12 @@ def test_a_stop_comes_before_what_it_leaves_unset():
     )
     with pytest.raises(DMLError, match="bad 2"):
         dml(text).execute()
+    shapes = "g = function(int k) return (double s) {\n X = matrix(1, 2, 2)\n while (FALSE) {}\n s = sum(X[, k]) }\n"
+    with pytest.raises(DMLError, match="bad 3"):
+        dml(shapes + "k = 3\nif (k > 2) { stop('bad ' + k) }\ns = g(k)").execute()
+    assert dml(shapes + "s = 0\nif (sum(matrix(k, 2, 2)) > 9) { s = g(3) }").input(k=2).output("s").execute().get("s") == 0
+    with pytest.raises(DMLError, match="column index 3 is outside"):
+        dml(shapes + "s = g(3)").compile()
 
 
 def test_results_in_the_place_of_operands_come_without_warnings():

@@ -46,11 +46,11 @@ class Scope:
 class BlockBuilder:
     """Collects roots into the open block; `flush` closes it and turns its bindings into variables."""
 
-    def __init__(self, problems: Problems):
+    def __init__(self, problems: Problems, certain: bool):
         self.problems = problems
         self.nodes: list[Node] = []
         self.varying: frozenset[str] = frozenset()
-        self.certain = True  # False inside code that may never run: shape mismatches are then left to the run time
+        self.certain = certain  # False inside code that may never run: shape mismatches are then left to the run time
         self._dirty: list[tuple[Scope, str]] = []
         self._open()
 
@@ -121,6 +121,8 @@ class BlockBuilder:
 
         A block asks whether its variables are set before it begins; behind a stop they need not be.
         """
+        if hop.op == "stop":
+            self.certain = False
         if hop.op == "stop" or hop.op in READS or (hop.op in _SIZED_BY_DATA and self.facts[hop].cells is None):
             self.flush()
 

@@ -130,7 +130,7 @@ class Calls:
         facts = tuple(_call_fact(lo.builder.facts[a]) for a in args)
         names = [self._temporary(a) for a in args]
         lo.builder.flush()
-        instance = lo.context.instance(function, module, facts)
+        instance = lo.context.instance(function, module, facts, lo.builder.certain)
         results = [f"%r{fresh_tag()}" for _ in function.returns]
         lo.builder.nodes.append(
             CallNode(instance.key, [lo.scope.qualified(n) for n in names], [lo.scope.qualified(r) for r in results], span)

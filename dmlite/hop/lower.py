@@ -54,12 +54,12 @@ class Context:
     def active(self) -> list[ast.Function]:
         return self.instances.active
 
-    def instance(self, function: ast.Function, module: Module, facts: tuple[Fact, ...]) -> FunctionInstance:
-        """`function` lowered for arguments with `facts`."""
+    def instance(self, function: ast.Function, module: Module, facts: tuple[Fact, ...], certain: bool = True) -> FunctionInstance:
+        """`function` lowered for arguments with `facts`; certain: that the call is reached."""
         instance, facts, fresh = self.instances.find(function, facts)
         if fresh:
             self.active.append(function)
-            lowerer = Lowerer(self, module)
+            lowerer = Lowerer(self, module, certain)
             instance.body, instance.returns_facts, instance.maybe_unset = lowerer.function(function, facts)
             instance.changes = lowerer.changes
             self.active.pop()
@@ -91,11 +91,11 @@ def lower(module: Module, context: Context, inputs: Mapping[str, Fact], outputs:
 class Lowerer:
     """Lowers the body of one function (or of the script) into a list of nodes."""
 
-    def __init__(self, context: Context, module: Module):
+    def __init__(self, context: Context, module: Module, certain: bool = True):
         self.context = context
         self.module = module
         self.scope = Scope()
-        self.builder = BlockBuilder(context.problems)
+        self.builder = BlockBuilder(context.problems, certain)
         self.calls = Calls(self)
         self.inlining: list[ast.Function] = []
         self.changes: list[Change] = []

@@ -182,6 +182,6 @@ def test_knn_chooses_features_and_number():
     X = rng.random((120, 4))
     y = 1.0 + (X[:, 2:3] > 0.5)
     script = "[N, P, gain] = knn(Train=X, Test=T, CL=y, CL_T=2, select_feature=1, feature_importance=1, select_k=1, k_min=2, k_max=9, START_SELECTED=matrix(0, 0, 0))"
-    N, P, gain = call(script, X=X[:80], T=X[80:], y=y[:80])
-    assert 2 <= N.shape[1] <= 9 and np.mean(P == y[80:]) > 0.9
+    N, predicted, gain = call(script, X=X[:80], T=X[80:], y=y[:80])
+    assert 2 <= N.shape[1] <= 9 and np.mean(predicted == y[80:]) > 0.9
     assert gain.shape == (1, 4) and gain.argmax() == 2 and gain[0, 2] > 0.3
