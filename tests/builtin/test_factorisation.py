@@ -49,6 +49,16 @@ def test_pca_where_means_are_far_larger_than_the_spread():
     assert Z.std(0, ddof=1) == pytest.approx(np.linalg.svd(X - X.mean(0))[1] / np.sqrt(499), rel=1e-6)
 
 
+@storages
+def test_pca_of_constant_columns(storage):
+    X = np.random.default_rng(1).random((60, 4)) * (np.random.default_rng(2).random((60, 4)) < 0.4)
+    X[:, 2] = 1 / 3
+    Z, V, shift, factor = call("[Z, V, shift, factor] = pca(X=X, K=3)", X=storage(X))
+    assert factor[0, 2] == 1 and np.allclose(V[2], 0) and shift[0, 2] == pytest.approx(1 / 3)
+    others, *_ = call("[Z, V, shift, factor] = pca(X=X, K=3)", X=X[:, [0, 1, 3]])
+    assert np.allclose(Z, others)
+
+
 def test_pca_by_hand():
     X = np.array([[3.0, 4], [-3, -4], [8, -6], [-8, 6]])  # spread 2 * 10^2 along (4, -3), 2 * 5^2 along (3, 4)
     Z, V, shift, factor = call("[Z, V, shift, factor] = pca(X=X, K=2, scale=FALSE)", X=X)
