@@ -27,6 +27,7 @@ def test_scaling_is_that_of_scikit_learn(storage, name):
     Y, low, high = call("[Y, low, high] = normalize(X)", X=storage(train))
     peer = preprocessing.MinMaxScaler().fit(train)
     varies = np.ptp(train, axis=0) > 0
+    assert np.array_equal(call("Y = scaleMinMax(X)", X=storage(train)), Y)
     assert np.allclose(Y, peer.transform(train)) and np.array_equal(low[0], train.min(0)) and np.array_equal(high[0], train.max(0))
     assert np.allclose(call("Y = normalizeApply(X, low, high)", X=storage(test), low=low, high=high), peer.transform(test) * varies)
     _, shift, factor = call("[Y, shift, factor] = scale(X)", X=storage(train))

@@ -56,6 +56,23 @@ def test_kmeans_with_as_many_clusters_as_rows_or_equal_rows(capsys):
         call("[C, Y] = kmeans(X=X, k=5)", X=X)
 
 
+@pytest.mark.parametrize("name", ["wine", "breast_cancer"])
+def test_rows_far_from_the_origin(name):
+    X, _ = data(name, True)
+    far = X + 2.0**26  # cells of X lose their last digits, their distances none of the first six
+    X = far - 2.0**26
+    C, Y = call("[C, Y] = kmeans(X=X, k=3, seed=1)", X=X)
+    D, Z = call("[C, Y] = kmeans(X=X, k=3, seed=1)", X=far)
+    assert np.allclose(C, D - 2.0**26, atol=1e-6) and np.array_equal(Y, Z)
+    assert np.array_equal(call("P = kmeansPredict(X, C)", X=far, C=D), Y)
+    assert np.array_equal(call("N = knnbf(X, T, 4)", X=far, T=far[:50]), call("N = knnbf(X, T, 4)", X=X, T=X[:50]))
+    model, cluster = np.c_[X, Y], call("[cluster, outlier] = dbscanApply(X, model, 1.5)", X=X[:80] + 0.1, model=np.c_[X, Y])
+    assert np.array_equal(
+        cluster[0],
+        call("[cluster, outlier] = dbscanApply(X, model, 1.5)", X=far[:80] + 0.1, model=model + np.r_[[2.0**26] * X.shape[1], 0])[0],
+    )
+
+
 # ---------------------------------------------------------------- mixtures
 MODELS = {"VVV": "full", "EEE": "tied", "VVI": "diag", "VII": "spherical"}
 GMM = "[labels, P, df, bic, mu, F, weight] = gmm(X=X, n_components=k, model=model, seed=3, tol=1e-9, iter=500)"
@@ -136,6 +153,16 @@ def test_dbscan_by_hand():
 
 
 # ---------------------------------------------------------------- neighbours
+@pytest.mark.parametrize("storage", STORAGES.values(), ids=STORAGES)
+@pytest.mark.parametrize("name", ["digits", "breast_cancer"])
+@pytest.mark.parametrize("shift", [0, 2.0**26])
+def test_distances_are_those_of_scipy(storage, name, shift):
+    distance = pytest.importorskip("scipy.spatial.distance")
+    X = data(name)[0][:200] + shift
+    Y = call("Y = dist(X)", X=storage(X))
+    assert np.allclose(Y, distance.squareform(distance.pdist(X)), rtol=1e-6, atol=1e-6 * X.std()) and not Y.diagonal().any()
+
+
 @pytest.mark.parametrize("storage", STORAGES.values(), ids=STORAGES)
 @pytest.mark.parametrize("name", ["digits", "breast_cancer"])
 def test_knnbf_finds_the_nearest(storage, name):

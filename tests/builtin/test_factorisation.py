@@ -175,6 +175,25 @@ def test_als_predict():
         ]
 
 
+@storages
+def test_als_top_items(storage):
+    X = ratings(np.random.default_rng(1))
+    rng = np.random.default_rng(2)
+    L, R = rng.normal(size=(90, 3)), rng.normal(size=(3, 60))
+    items, values = call("[items, values] = alsTopkPredict(users, X, L, R, 4)", users=np.array([[3.0], [8], [3]]), X=storage(X), L=L, R=R)
+    for user, item, value in zip((2, 7, 2), items, values, strict=True):
+        scores = np.where(X[user] == 0, L[user] @ R, -np.inf)
+        assert item.tolist() == (np.argsort(-scores)[:4] + 1).tolist() and value == pytest.approx(np.sort(scores)[::-1][:4])
+    items, values = call(
+        "[items, values] = alsTopkPredict(users, X, L, R, 5)",
+        users=np.array([[1.0]]),
+        X=storage(np.array([[1.0, 0, 0]])),
+        L=np.ones((1, 1)),
+        R=np.array([[9.0, 2, -3]]),
+    )
+    assert items.tolist() == [[2, 3, 0, 0, 0]] and values.tolist() == [[2, -3, 0, 0, 0]]
+
+
 # ---------------------------------------------------------------- non-negative factors
 def divergence(X, P):
     return (P - X + X * np.log(np.where(X > 0, X, 1) / np.where(X > 0, P, 1))).sum()
