@@ -30,8 +30,7 @@ def parts(name):
 
 # ---------------------------------------------------------------- real data
 @stored
-@pytest.mark.parametrize("impurity", ["gini", "entropy"])
-@pytest.mark.parametrize("name", ["breast_cancer", "digits", "wine"])
+@pytest.mark.parametrize(("name", "impurity"), [("breast_cancer", "gini"), ("digits", "gini"), ("wine", "gini"), ("wine", "entropy")])
 def test_classification_tree(name, impurity, stored):
     X, y, Z, truth, types = parts(name)
     M = call(f"M = decisionTree(X=X, y=y, {ONE_TREE}, impurity='{impurity}')", X=stored(X), y=y, ct=types)
@@ -53,8 +52,7 @@ def test_regression_tree(stored):
     assert np.mean((guess - truth) ** 2) == pytest.approx(np.mean((peer.predict(Z) - truth[:, 0]) ** 2), rel=0.02)
 
 
-@stored
-@pytest.mark.parametrize("name", ["breast_cancer", "wine", "diabetes"])
+@pytest.mark.parametrize(("name", "stored"), [("breast_cancer", np.asarray), ("wine", sp.csr_array), ("diabetes", np.asarray)])
 def test_forest(name, stored):
     X, y, Z, truth, types = parts(name)
     settings = "num_trees=25, sample_frac=1.0, min_leaf=1, min_split=2, seed=7"
@@ -109,7 +107,7 @@ def test_limits_of_growth():
     X = np.arange(1.0, 9).reshape(-1, 1)
     y = np.array([[1.0], [2]] * 4)
     types = np.array([[1.0, 2]])
-    for limit in ("max_depth=0, min_leaf=1, min_split=2", "min_leaf=5, min_split=2", "min_leaf=1, min_split=9"):
+    for limit in ("max_depth=0", "min_leaf=5, min_split=2", "min_leaf=1, min_split=9"):
         assert call(f"M = decisionTree(X=X, y=y, ctypes=ct, {limit})", X=X, y=y, ct=types).shape == (1, 2)
     M = call("M = decisionTree(X=X, y=y, ctypes=ct, max_depth=2, min_leaf=1, min_split=2)", X=X, y=y, ct=types)
     assert M.shape == (1, 14)
