@@ -118,6 +118,16 @@ def test_gmm_by_hand():
         assert df == (4 if model == "EEE" else 5)
 
 
+@pytest.mark.parametrize("model", MODELS)
+def test_gmm_far_from_the_origin(model):
+    far = data("wine", True)[0][:, :5] + 2.0**20
+    near = far - 2.0**20
+    _, P, _, bic, mu, F, weight = call(GMM, X=near, k=2, model=model)
+    _, P2, _, bic2, mu2, _, _ = call(GMM, X=far, k=2, model=model)
+    assert np.allclose(P, P2, atol=1e-6) and bic2 == pytest.approx(bic) and np.allclose(mu, mu2 - 2.0**20)
+    assert np.allclose(call("[l, P] = gmmPredict(X, w, mu, F, model)", X=far, w=weight, mu=mu + 2.0**20, F=F, model=model)[1], P, atol=1e-6)
+
+
 def test_gmm_refuses_what_it_does_not_know():
     for argument, known in (("model='VEV'", "VVV, EEE, VVI or VII"), ("init_params='pca'", "kmeans or random")):
         with pytest.raises(DMLError, match=known):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from dmlite import DMLError
+from dmlite import DMLError, settings
 from tests.support.builtins import STORAGES, call, data
 
 storages = pytest.mark.parametrize("storage", STORAGES.values(), ids=STORAGES)
@@ -151,6 +151,17 @@ def test_als_of_complete_data_has_a_closed_form(name, algorithm):
         f"[U, V] = {algorithm}(X=X, rank=rank, reg=reg, maxi=2000, thr=1e-13, check=TRUE, seed=2, verbose=FALSE)", X=X, rank=rank, reg=reg
     )
     assert loss(X, U, V, reg) == pytest.approx(((s - kept) ** 2).sum() / 2 + reg * kept.sum(), rel=1e-6)
+
+
+@storages
+@pytest.mark.parametrize("name", ["alsCG", "alsDS"])
+def test_fused_als_is_that_of_single_operators(storage, name):
+    X = ratings(np.random.default_rng(1))
+    script = f"[U, V] = {name}(X=X, rank=3, reg=1, maxi=4, check=FALSE, seed=5, verbose=FALSE)"
+    U, V = call(script, X=storage(X))
+    with settings(opt_level=0):
+        plain_U, plain_V = call(script, X=storage(X))
+    assert np.allclose(U, plain_U, rtol=1e-9, atol=1e-12) and np.allclose(V, plain_V, rtol=1e-9, atol=1e-12)
 
 
 def test_als_tells_and_ends_early(capsys):
