@@ -7,7 +7,7 @@ import pytest
 from scipy.optimize import minimize
 from scipy.special import logsumexp
 
-from dmlite import DMLError
+from dmlite import DMLError, dml
 from tests.support.builtins import STORAGES, call, data
 
 linear = pytest.importorskip("sklearn.linear_model")
@@ -198,3 +198,31 @@ def test_confusion_matrix_of_a_class_that_does_not_occur():
 def test_sigmoid(stored):
     X = np.array([[0.0, np.log(3)], [-1000, 1000]])
     np.testing.assert_allclose(call("Y = sigmoid(X)", X=stored(X)), [[0.5, 0.75], [0, 1]])
+
+
+VERBOSE = """
+y = X %*% matrix("1 -2 3 0", 4, 1) + 0.1 * X[, 1]^2
+k = 1 + (y > 0.5) + (y > 1)
+ct = matrix("1 1 1 1 2", 1, 5)
+B = lmCG(X, y)
+B = lm(X, y)
+p = lmPredict(X, B, y, 0, TRUE)
+[B, S] = steplm(X, y)
+B = lasso(X, y)
+B = glm(X, y + 3)
+M = glmPredict(X=X, B=B, ytest=y + 3)
+B = multiLogReg(X, k)
+[M, p, a] = multiLogRegPredict(X, B, k, TRUE)
+W = l2svm(X=X, Y=k > 1, verbose=TRUE, columnId=3)
+[R, p] = l2svmPredict(X, W, TRUE)
+W = msvm(X=X, Y=k, verbose=TRUE)
+[P, C] = naiveBayes(X, k)
+"""
+
+
+def test_each_builtin_tells_how_it_fares(capsys):
+    script = dml(VERBOSE).input(X=np.random.default_rng(4).random((60, 4)))
+    script.execute()
+    told = {line.split(": ")[0] for line in capsys.readouterr().out.splitlines()}
+    names = "lmCG lmDS lmPredict steplm lasso glm glmPredict multiLogReg multiLogRegPredict l2svmPredict msvm naiveBayes"
+    assert told == {*names.split(), "l2svm 3"}
