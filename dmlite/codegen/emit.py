@@ -66,6 +66,7 @@ class Emitter:
 
     def _leaves(self) -> Iterable[Hop]:
         seen = {a for s in self.plan.steps for a in s.hop.args} | {h for _, h in self.plan.outputs}
+        seen |= {t.args[0] for s in self.plan.steps if s.region is not None for t in s.region.absorbed}
         return (h for h in seen if h.op == LIVE_IN)
 
     def _assemble(self, params: list[str]) -> Code:
@@ -231,6 +232,8 @@ def scalar_code(op: str, facts: list[Fact], args: list[str], *, internal: bool) 
     internal: nobody can see the number grow beyond 64 bits.
     """
     types = {f.vtype for f in facts}
+    if types == {"double", "int"} and op in SCALAR_ANY_NUMBER:  # Python would compare the whole number to the last digit
+        args = [a if f.vtype == "double" or _is_exact(f) else f"float({a})" for a, f in zip(args, facts, strict=True)]
     if op in SCALAR and (
         types == {"double"} or (internal and types == {"int"}) or (op in SCALAR_ANY_NUMBER and types <= {"double", "int"})
     ):
@@ -240,6 +243,11 @@ def scalar_code(op: str, facts: list[Fact], args: list[str], *, internal: bool) 
     if op in SCALAR and types == {"double", "int"} and op != "neg":
         return SCALAR[op].format(*args)
     return None
+
+
+def _is_exact(fact: Fact) -> bool:
+    """Whether a whole number is surely one that a double can hold."""
+    return fact.is_const and abs(fact.value) <= 2**53
 
 
 def literal_code(value: Any) -> str:

@@ -88,6 +88,7 @@ SCRIPTS = {
     "overwritten": "X = abs(X) * 2 + Y; for (i in 1:3) { X = exp(X / 100) - Y; X = X * w }; A = X",
     "left indexing": "A = abs(X) * Y; X[2, 3] = 100; b = A + X * 2",
     "own transpose": "A = t(X) %*% X[, 1:2]; b = t(abs(X) * 2) %*% w",
+    "only transposed": "A = t(Y) %*% (X %*% v)",
     "square": "Q = X[1:50,]; A = abs(Q %*% Q) + Q * 2",
 }
 

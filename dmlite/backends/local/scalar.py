@@ -200,12 +200,12 @@ def _code_units(x: Scalar) -> bytes:
 
 
 def _comparison(f: Callable[[Any, Any], bool]) -> Callable[[Scalar, Scalar], bool]:
-    """Numbers by value; as soon as one side is a string, both by their print forms."""
+    """Numbers by value, as doubles if one is; as soon as one side is a string, both by their print forms."""
 
     def kernel(x: Scalar, y: Scalar) -> bool:
         if x.__class__ is str or y.__class__ is str:
             return f(_code_units(x), _code_units(y))
-        return f(x, y)
+        return f(x, y) if x.__class__ is y.__class__ else f(float(x), float(y))
 
     return kernel
 

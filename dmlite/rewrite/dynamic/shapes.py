@@ -157,7 +157,12 @@ def whole_range(m: Match) -> bool:
 
 def _stores_all(m: Match) -> bool:
     x, y = m.fact("X"), m.fact("Y")
-    return x.cells is not None and (x.rows, x.cols) == (y.rows, y.cols) and whole_range(m)
+    return x.cells is not None and (x.rows, x.cols) == (y.rows, y.cols) and whole_range(m) and _may_be_dropped(m)
+
+
+def _may_be_dropped(m: Match) -> bool:
+    """The old value is no store, whose places may turn out not to be there."""
+    return m.bound["X"].op != "leftindex"
 
 
 _SIZES: Final = (
@@ -212,7 +217,7 @@ _SIZES: Final = (
         "leftindex(X, a, anya, anyb, anyc, anyd)",
         lambda m: apply("fill", m.bound["a"], *map(literal, _dims(m)), literal(True)),
         "nothing of the old value is left",
-        where=lambda m: filled("X")(m) and whole_range(m),
+        where=lambda m: filled("X")(m) and whole_range(m) and _may_be_dropped(m),
         shapes="X=5x4 a=1.5 anya=1 anyb=5 anyc=1 anyd=4",
         example="fill(1.5, 5, 4)",
     ),
