@@ -85,6 +85,17 @@ def test_ppca_finds_the_most_likely_parameters(storage, name):
     assert np.allclose(Z, (X - X.mean(0)) @ M @ np.linalg.inv(M.T @ M + noise * np.eye(2)), atol=1e-4)
 
 
+@storages
+def test_factors_of_what_does_not_vary(storage):
+    Z, V, _, factor = call("[Z, V, shift, factor] = pca(X=X, K=2)", X=storage(np.ones((6, 3))))
+    assert not Z.any() and (factor == 1).all() and np.allclose(V.T @ V, np.eye(2))
+    with pytest.raises(DMLError, match="nothing varies"):
+        call("[Z, M] = ppca(X=X, verbose=FALSE)", X=storage(np.ones((6, 3))))
+    for name in ("alsCG", "alsDS"):
+        U, V = call(f"[U, V] = {name}(X=X, rank=2, reg=0, verbose=FALSE)", X=storage(np.zeros((5, 3))))
+        assert not (U @ V).any()
+
+
 # ---------------------------------------------------------------- alternating least squares
 def ratings(rng):
     X = np.round(4 * rng.random((90, 1)) * rng.random((1, 60)) + 2 * rng.random((90, 60)), 1) * (rng.random((90, 60)) < 0.3)
