@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from dmlite.config import config
 from dmlite.errors import Span
-from dmlite.hop.cost import nonzeros
+from dmlite.hop.cost import cost_of, nonzeros
 from dmlite.hop.facts import Fact
 from dmlite.hop.infer import FactTable
 from dmlite.hop.node import Hop, make, postorder
@@ -194,4 +194,12 @@ def rewrite(block: Block, facts: FactTable, rules: Sequence[Rule], *, thrifty: b
     roots = rewriter.run()
     if config().verify:
         verify(block.roots, roots, block.inputs, facts, "rewriting")
+    if thrifty and rewriter.firings and _costs_more(roots, block.roots, facts):
+        return block.roots, []
     return roots, rewriter.firings
+
+
+def _costs_more(roots: Sequence[Root], before: Sequence[Root], facts: FactTable) -> bool:
+    """Whether all in all nothing was won: a rule sees the costs around it, but not those of every consumer."""
+    new, old = (cost_of([r.hop for r in rs], facts).seconds for rs in (roots, before))
+    return new is not None and old is not None and new > old * (1 + 1e-9)

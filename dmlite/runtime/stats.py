@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -119,6 +120,7 @@ class PeakMemory:
     bytes: int = 0
 
     def __enter__(self) -> PeakMemory:
+        gc.collect()  # what would be freed meanwhile would hide as much growth
         _forget_peak()
         self._start = self._mark = _resident()
         self._highest = 0

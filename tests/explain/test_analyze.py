@@ -71,13 +71,19 @@ def test_errors_of_the_script_are_raised():
         dml('stop("stop here")').explain(analyze=True)
 
 
+def grown(numbers: int) -> int:
+    """By how much making so many numbers lets memory grow; the best of three, as the system may take away idle pages meanwhile."""
+    found = []
+    for _ in range(3):
+        with PeakMemory() as memory:
+            np.ones(numbers)
+        found.append(memory.bytes)
+    return max(found)
+
+
 def test_peak_memory_is_that_of_the_block_alone():
-    with PeakMemory() as large:
-        np.ones(8_000_000)  # 64 MB: always fresh pages, never memory that the allocator kept
-    with PeakMemory() as small:
-        np.ones(1000)
-    assert large.bytes > 56_000_000
-    assert small.bytes < 8_000_000
+    assert grown(8_000_000) > 56_000_000  # 64 MB: always fresh pages, never memory that the allocator kept
+    assert grown(1000) < 8_000_000
 
 
 def test_a_measurement_of_what_is_no_matrix():
