@@ -22,7 +22,7 @@ _RANGES: Final = 32  # of rows, which threads take one after another; as many on
 
 def _keep_freed_memory() -> None:
     """Let the allocator of glibc keep the memory of blocks, which it would give back and fetch again, page by page, all the time."""
-    with suppress(OSError, AttributeError):
+    with suppress(OSError, AttributeError, TypeError):  # another library of C
         adjust = ctypes.CDLL(None).mallopt
         adjust(-3, 4 << 20)  # M_MMAP_THRESHOLD: bytes from which on memory comes from the system
         adjust(-1, 64 << 20)  # M_TRIM_THRESHOLD: free bytes from which on memory goes back

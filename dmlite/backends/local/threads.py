@@ -30,7 +30,8 @@ def at_once(work: Callable[[], None], helpers: int) -> None:
 @cache
 def pool() -> ThreadPoolExecutor:
     """The threads beside the one that asks; a process that is forked off starts its own."""
-    os.register_at_fork(after_in_child=pool.cache_clear)
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=pool.cache_clear)
     return ThreadPoolExecutor(max(1, cores() - 1), "dmlite")
 
 
