@@ -63,10 +63,10 @@ def load_modules(script: nodes.Script, base: Path | None, problems: Problems) ->
         for name, path in _builtins_named(module).items():
             if path not in loaded:
                 script = parse(path.read_text("utf-8"), _shown(path))
-                new = loaded[path] = Module(path, script, _functions(script, problems))
-                waiting.append((new, path.parent))
-            if (found_builtin := loaded[path]) is not None:
-                module.library[name] = found_builtin
+                builtin = loaded[path] = Module(path, script, _functions(script, problems))
+                waiting.append((builtin, path.parent))
+            if (known := loaded[path]) is not None:
+                module.library[name] = known
         for statement, working in _sources(module.script):
             found = _resolve(statement.path, folder, working)
             if found is None:
