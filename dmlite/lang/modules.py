@@ -96,10 +96,14 @@ def _load(path: Path, statement: nodes.Import, problems: Problems) -> Module | N
     return Module(path, script, _functions(script, problems))
 
 
-@cache
 def dml_builtins() -> dict[str, Path]:
     """The builtins that are written in DML, and their files."""
-    return {file.stem: file.resolve() for file in sorted((library("scripts") / "builtin").glob("*.dml"))}
+    return _dml_files(library("scripts") / "builtin")
+
+
+@cache
+def _dml_files(folder: Path) -> dict[str, Path]:
+    return {file.stem: file.resolve() for file in sorted(folder.glob("*.dml"))}
 
 
 def _builtins_named(module: Module) -> dict[str, Path]:
