@@ -85,6 +85,9 @@ class Planner:
         steps: list[Step] = []
         order = list(postorder(hops))
         regions = Regions(order, hops, self.facts).find() if self.together else []
+        for value in (v for r in regions for v in r.turned()):
+            left[value] += 1
+            holders[self.buffer[value]] += 1
         for unit in contracted(order, regions, self.facts):
             if isinstance(unit, Region):
                 steps.extend(self._together(unit, left, holders))
@@ -131,15 +134,16 @@ class Planner:
 
     def _together(self, region: Region, left: Counter[Hop], holders: Counter[Hop]) -> list[Step]:
         """The steps of a region. Inside, buffers are blocks; the buffer of a result is a whole one from outside."""
-        for transpose in region.absorbed:
-            left[transpose.args[0]] -= 1
-            holders[self.buffer[transpose.args[0]]] -= 1
         inside = set(region.hops)
         steps = [self._step(hop, left, holders) for hop in region.hops]
+        turned = [*(t.args[0] for t in region.absorbed), *region.turned()]
+        for value in turned:  # only now, since the last member may be the one that reads it
+            left[value] -= 1
+            holders[self.buffer[value]] -= 1
         whole = set(region.whole(self.facts))
         free = [a for a in region.split(self.facts) if a not in whole and self._is_free(a, left, holders)]
         last_read = {a: i for i, h in enumerate(region.hops) for a in parts(h, self.facts)}
-        read = {t.args[0] for t in region.absorbed if t.args[0].op != LIVE_IN and not left[t.args[0]]}
+        read = {v for v in turned if v.op != LIVE_IN and not left[v]}
         dead = read.union(*(s.dead for s in steps)).difference(region.absorbed)
         steps[-1].dead = [h for h in self.buffer if h in dead]
         for i, step in enumerate(steps):

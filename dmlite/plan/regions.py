@@ -47,6 +47,10 @@ class Region:
     outputs: list[Hop]
     absorbed: list[Hop]
 
+    def turned(self) -> list[Hop]:
+        """What members read behind transposes that others read too, once for each such member."""
+        return [h.args[0].args[0] for h in self.hops if is_product(h) and h.args[0] not in self.absorbed]
+
     def split(self, facts: FactTable) -> list[Hop]:
         """Values from outside of which members need a block of rows."""
         inside = set(self.hops)

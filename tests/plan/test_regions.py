@@ -88,6 +88,8 @@ SCRIPTS = {
     "overwritten": "X = abs(X) * 2 + Y; for (i in 1:3) { X = exp(X / 100) - Y; X = X * w }; A = X",
     "left indexing": "A = abs(X) * Y; X[2, 3] = 100; b = A + X * 2",
     "own transpose": "A = t(X) %*% X[, 1:2]; b = t(abs(X) * 2) %*% w",
+    "transposed after another use": "Q = abs(X) * 2; R = exp(Q / 10); A = t(Q) %*% (R %*% v); b = sum(A)",
+    "transposed outside too": "Q = abs(X) + 1; A = t(Q) %*% (Y %*% v); b = t(Q) %*% Q[, 1:2]; c = t(Q) * 2",
     "only transposed": "A = t(Y) %*% (X %*% v)",
     "square": "Q = X[1:50,]; A = abs(Q %*% Q) + Q * 2",
 }
