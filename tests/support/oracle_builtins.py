@@ -221,9 +221,20 @@ def _replace(target: Array, pattern: float, replacement: float) -> Array:
 
 
 def _unary_functions() -> dict[str, Callable[..., Any]]:
-    plain = {"exp": np.exp, "log": np.log, "sqrt": np.sqrt, "abs": np.abs, "sin": np.sin, "cos": np.cos, "tanh": np.tanh, "atan": np.arctan}
+    plain = {"exp": np.exp, "log": np.log, "sqrt": np.sqrt, "abs": np.abs, "tanh": np.tanh, "atan": np.arctan}
     more = {"round": _round, "floor": np.floor, "ceil": np.ceil, "sign": np.sign, "is.nan": np.isnan, "is.infinite": np.isinf}
-    return {name: _cells(f) for name, f in {**plain, **more}.items()}
+    return {name: _cells(f) for name, f in {**plain, **more}.items()} | {"sin": _wave(np.sin), "cos": _wave(np.cos)}
+
+
+def _wave(f: Callable[[Any], Any]) -> Callable[..., Any]:
+    """A periodic function. Beyond a million the last digit of its operand is worth more than 1e-10 of the result."""
+
+    def apply(x: Any, notes: Notes) -> Any:
+        result = _cells(f)(x)
+        notes.signed |= bool(np.any(np.abs(x) > 1e6))
+        return result
+
+    return apply
 
 
 def _aggregates() -> dict[str, Callable[..., Any]]:
@@ -291,4 +302,4 @@ BUILTINS: dict[str, Callable[..., Any]] = {
     "as.logical": lambda x: as_logical(used(x)),
     "toString": lambda target, decimal=3: text(used(target), decimal),
 }
-NEED_NOTES = frozenset({"min", "max", "xor", "outer"})
+NEED_NOTES = frozenset({"min", "max", "xor", "outer", "sin", "cos"})

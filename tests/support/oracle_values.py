@@ -39,7 +39,7 @@ class Notes:
 
     special: a NaN or Inf turned up. ambiguous: a zero met one, where storage decides the result. signed: something was
     divided by zero, so that the sign of the zero shows, which rewrites need not keep; or a product had an infinite factor,
-    where the order of work decides between Inf and NaN.
+    where the order of work decides between Inf and NaN; or a sine was taken of a number whose last digit decides it.
     """
 
     special: bool = False
