@@ -12,6 +12,7 @@ from itertools import groupby
 from typing import Any
 
 from dmlite.codegen.indexing import index_code, leftindex_code, reshape_code
+from dmlite.codegen.loops import Loop
 from dmlite.codegen.regions import RegionWriter
 from dmlite.codegen.templates import DENSE, SCALAR, SCALAR_ANY_NUMBER, SCALAR_BOOLEAN, UFUNC
 from dmlite.errors import Span
@@ -26,11 +27,12 @@ RELEASE_CELLS = 10_000  # smaller dead values are not worth a `del`
 
 @dataclass
 class Code:
-    """Generated source, the kernels it names, and which operator each line came from."""
+    """Generated source, the kernels it names, which operator each line came from, and loops that may replace functions in it."""
 
     source: str
     kernels: set[str] = field(default_factory=set)
     lines: dict[int, tuple[str, Span | None]] = field(default_factory=dict)
+    loops: dict[str, Loop] = field(default_factory=dict)
 
 
 class Emitter:
@@ -44,6 +46,7 @@ class Emitter:
         self.names: dict[Hop, str] = {}
         self.body: list[tuple[str, Step | None]] = []
         self.functions: list[tuple[str, list[tuple[str, Step | None]]]] = []  # that the body calls: header and body
+        self.loops: dict[str, Loop] = {}  # of these functions
 
     def emit(self) -> Code:
         params = []
@@ -71,7 +74,7 @@ class Emitter:
 
     def _assemble(self, params: list[str]) -> Code:
         lines: list[str] = []
-        code = Code("", self.kernels)
+        code = Code("", self.kernels, loops=self.loops)
         for header, body in (*self.functions, (f"def {self.name}({', '.join(params)}):", self.body)):
             lines.append(header)
             for text, step in body:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from dmlite.codegen.loops import loop_of
 from dmlite.hop.node import LITERAL, LIVE_IN, Hop
 from dmlite.plan.physical import Step
 from dmlite.plan.regions import JOINS, Region, is_product, is_total, parts, split_places
@@ -35,6 +36,9 @@ class RegionWriter:
         buffers = [f"v{first + i}" for i, s in enumerate(self.steps) if s in self.results]
         allocations = [self._buffer(step, name) for step, name in zip(self.results, buffers, strict=True)]
         self.emitter.functions.append((self._header(), self._body(first)))
+        loop = loop_of(self.region, [s.hop for s in self.results], self.totals, self.facts)
+        if loop is not None:
+            self.emitter.loops[self.name] = loop
         for i, step in enumerate(self.steps):
             outer[step.hop] = f"v{first + i}"
         joins = ", ".join(f"np_{self._join(h)}" for h in self.totals)

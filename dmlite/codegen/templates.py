@@ -53,3 +53,62 @@ SCALAR: Final = {
 SCALAR_ANY_NUMBER: Final = frozenset({"lt", "le", "gt", "ge", "eq", "ne"})
 SCALAR_BOOLEAN: Final = {"and_": "{0} and {1}", "or_": "{0} or {1}", "not_": "not {0}"}
 NUMPY_NAMES: Final = tuple(sorted({u[0] for u in UFUNC.values()} | {"np_float64", "np_concatenate", "np_matmul"}))
+
+# ---------------------------------------------------------------- loops, for a compiler: all operands are numbers
+# Operators on cells that become vector instructions. NumPy has faster loops for the functions that are missing here.
+LOOP_CELLS: Final = {
+    "add": "{0} + {1}",
+    "sub": "{0} - {1}",
+    "mul": "{0} * {1}",
+    "div": "{0} / {1}",
+    "neg": "-{0}",
+    "min2": "least({0}, {1})",
+    "max2": "most({0}, {1})",
+    "lt": "truth({0} < {1})",
+    "le": "truth({0} <= {1})",
+    "gt": "truth({0} > {1})",
+    "ge": "truth({0} >= {1})",
+    "eq": "truth({0} == {1})",
+    "ne": "truth({0} != {1})",
+    "and_": "truth(({0} != 0.0) & ({1} != 0.0))",
+    "or_": "truth(({0} != 0.0) | ({1} != 0.0))",
+    "not_": "truth({0} == 0.0)",
+    "ifelse": "choose({0}, {1}, {2})",
+    "is_na": "truth({0} != {0})",
+    "is_infinite": "truth(abs({0}) == np.inf)",
+    "exp": "exp({0})",
+    "log": "log({0})",
+    "log_base": "log({0}) / log({1})",
+    "sqrt": "np.sqrt({0})",
+    "abs": "abs({0})",
+    "tanh": "tanh({0})",
+    "sign": "sign({0})",
+    "floor": "np.floor({0})",
+    "ceil": "np.ceil({0})",
+    "round": "round_half_up({0})",
+    "square": "{0} * {0}",
+    "one_minus": "1.0 - {0}",
+    "sprop": "{0} * (1.0 - {0})",
+    "sigmoid_op": "sigmoid({0})",
+    "softplus": "softplus({0})",
+    "log_sigmoid": "-softplus(-{0})",
+    "axpy": "{0} + {1} * {2}",
+    "minus_nz": "{0} - {1} * truth({0} != 0.0)",
+    "relu_backward": "truth({0} > 0.0) * {1}",
+    "one_minus_mul": "1.0 - {0} * {1}",
+}
+# Totals over rows or columns: how cells are joined, and what is made of the cells of the operands first.
+LOOP_TOTALS: Final = {
+    "sum": ("plus", "{0}"),
+    "sumsq": ("plus", "{0} * {0}"),
+    "tak": ("plus", "{0} * {1}"),
+    "tak3": ("plus", "{0} * {1} * {2}"),
+    "sumsq_diff": ("plus", "({0} - {1}) * ({0} - {1})"),
+    "colSums": ("plus", "{0}"),
+    "colSumsSq": ("plus", "{0} * {0}"),
+    "tak_cols": ("plus", "{0} * {1}"),
+    "min_agg": ("least", "{0}"),
+    "max_agg": ("most", "{0}"),
+    "colMins": ("least", "{0}"),
+    "colMaxs": ("most", "{0}"),
+}

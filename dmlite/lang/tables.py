@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from dmlite.config import cache_folder
+from dmlite.config import cache_folder, keep
 
 GRAMMAR = Path(__file__).with_name("dml.lark")
 FORMAT = "1"  # raise when the shape of the stored tables changes
@@ -56,16 +55,8 @@ def tables() -> Tables:
         return _from_json(json.loads(path.read_text("utf-8")))
     data = _compile(text.decode("utf-8"))
     with suppress(OSError):
-        _write(path, json.dumps(data, separators=(",", ":")))
+        keep(path, json.dumps(data, separators=(",", ":")).encode())
     return _from_json(data)
-
-
-def _write(path: Path, text: str) -> None:
-    """Atomically: a reader sees all of it or nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
-    draft.write_text(text, "utf-8")
-    os.replace(draft, path)
 
 
 def _from_json(data: dict[str, Any]) -> Tables:

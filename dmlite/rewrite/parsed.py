@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from dmlite.config import cache_folder
+from dmlite.config import cache_folder, keep
 from dmlite.hop.node import Hop, fresh_tag, make
 
 _PACKAGE: Final = Path(__file__).parents[1]
@@ -43,11 +43,8 @@ class Parsed:
         """Keep what was parsed, if anything was."""
         if not self._is_new:
             return
-        draft = self.path.with_name(f"{self.path.name}.{os.getpid()}")
         with suppress(OSError):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            draft.write_text(json.dumps(self._trees, separators=(",", ":")), "utf-8")
-            os.replace(draft, self.path)
+            keep(self.path, json.dumps(self._trees, separators=(",", ":")).encode())
             for old in sorted(self.path.parent.glob("rules-*.json"), key=os.path.getmtime)[:-_VERSIONS]:
                 old.unlink()
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from dmlite.backends.local import registry
+from dmlite.backends.local.jit.kernel import Kernel
 from dmlite.backends.local.storage import SPARSE_LIMIT, is_matrix
 from dmlite.codegen.control import FunctionWriter
 from dmlite.codegen.emit import Code, Emitter
@@ -177,7 +178,11 @@ class Engine:
         facts.forget_sketches()  # plans outlive the values
         code = Emitter(plan, name, stats=self.stats is not None).emit()
         self.runs.append(BlockRun(block, facts_in, firings, code, plan))
-        return self._load(name, code.source, code.lines, self._namespace(code, plan))
+        namespace = self._namespace(code, plan)
+        function = self._load(name, code.source, code.lines, namespace)
+        for part, loop in code.loops.items():
+            namespace[part] = Kernel(namespace[part], loop)
+        return function
 
     def preview(self, block: Block) -> BlockRun:
         """The plan of a block for what is known at compile time; matrices count as dense arrays unless few non-zeros are expected."""

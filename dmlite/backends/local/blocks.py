@@ -6,14 +6,14 @@ import ctypes
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import reduce
-from typing import Any, Final, TypeAlias
+from time import perf_counter
+from typing import Any, Final
 
 import numpy as np
 
+from dmlite.backends.local.jit.kernel import Kernel, Totals
 from dmlite.backends.local.threads import ALONE, at_once, cores
 from dmlite.memory import reserve
-
-Totals: TypeAlias = tuple[Any, ...]
 
 _BLOCK: Final = 1 << 16  # cells of all values in a block, which stay in the cache of a core
 _THREADED: Final = 1 << 20  # cells of all values from which on further threads pay
@@ -37,34 +37,50 @@ def unfilled(rows: int, cols: int) -> np.ndarray:
     return np.empty((rows, cols))
 
 
-def by_rows(run: Callable[..., Totals], rows: int, cells: int, joins: Sequence[Callable[..., Any]], *operands: Any) -> Totals:
+def by_rows(run: Callable[..., Totals] | Kernel, rows: int, cells: int, joins: Sequence[Callable[..., Any]], *operands: Any) -> Totals:
     """`run(i, j, *operands)` for blocks of rows i to j; what it returns is put together by `joins`, in the order of the rows.
 
     cells: of all values, in one row.
     """
+    if not isinstance(run, Kernel):
+        return _in_blocks(run, rows, cells, joins, operands)
+    start = perf_counter()
+    loop = run.bound(operands)
+    if loop is None:
+        totals = _in_blocks(run.plain, rows, cells, joins, operands)
+    else:
+        totals = _joined(joins, _in_ranges(loop, rows, cells, 1))
+    run.took(perf_counter() - start, rows, compiled=loop is not None)
+    return totals
+
+
+def _in_blocks(run: Callable[..., Totals], rows: int, cells: int, joins: Sequence[Callable[..., Any]], operands: Sequence[Any]) -> Totals:
     step = max(1, _BLOCK // cells)
+
+    def work(low: int, high: int) -> Totals:
+        with np.errstate(all="ignore"):
+            return _joined(joins, [run(i, min(i + step, high), *operands) for i in range(low, high, step)])
+
+    return _joined(joins, _in_ranges(work, rows, cells, step))
+
+
+def _in_ranges(work: Callable[[int, int], Totals], rows: int, cells: int, step: int) -> list[Totals]:
+    """`work(low, high)` for ranges of rows, whole multiples of `step`, shared by threads; results in their order."""
     share = -(-rows // (step * _RANGES)) * step
     bounds = [(low, min(rows, low + share)) for low in range(0, rows, share)]
     parts: list[Totals] = [()] * len(bounds)
     places = iter(range(len(bounds)))
 
-    def work() -> None:
-        with np.errstate(all="ignore"):
-            for place in places:
-                parts[place] = _range(run, *bounds[place], step, joins, operands)
+    def take() -> None:
+        for place in places:
+            parts[place] = work(*bounds[place])
 
     if rows * cells < _THREADED:
-        work()
+        take()
     else:
         with ALONE:
-            at_once(work, min(cores(), len(bounds)) - 1)
-    return _joined(joins, parts)
-
-
-def _range(
-    run: Callable[..., Totals], low: int, high: int, step: int, joins: Sequence[Callable[..., Any]], operands: Sequence[Any]
-) -> Totals:
-    return _joined(joins, [run(start, min(start + step, high), *operands) for start in range(low, high, step)])
+            at_once(take, min(cores(), len(bounds)) - 1)
+    return parts
 
 
 def _joined(joins: Sequence[Callable[..., Any]], parts: Sequence[Totals]) -> Totals:

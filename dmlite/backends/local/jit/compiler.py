@@ -1,0 +1,46 @@
+"""The process that compiles: takes requests as lines of JSON, writes object files, answers each with a line.
+
+It ends when its input does, so none outlives the process that started it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import llvmlite.binding as llvm
+from numba import cfunc, float64, int32, int64, types, void
+
+from dmlite.backends.local.jit import functions
+from dmlite.backends.local.jit.store import HEADER, target_machine
+from dmlite.config import keep
+
+_TYPES = {"n": int64, "d": float64, "a": types.CPointer(float64), "i": types.CPointer(int32)}
+
+
+def compiled(source: str, name: str, kinds: str) -> bytes:
+    """Object code of the function `name` in `source`, behind a line with its symbol. kinds: a letter of `_TYPES` per parameter."""
+    namespace: dict[str, Any] = dict(vars(functions))
+    exec(compile(source, f"<{name}>", "exec"), namespace)  # noqa: S102 - written by dmlite's own generator, see codegen/loops.py
+    function = cfunc(void(*(_TYPES[k] for k in kinds)), nopython=True, error_model="numpy")(namespace[name])
+    module = llvm.parse_assembly(function._library.get_llvm_str())
+    return HEADER + function.native_name.encode() + b"\n" + target_machine().emit_object(module)
+
+
+def main() -> None:
+    os.nice(5)
+    for line in sys.stdin:
+        request = json.loads(line)
+        answer = {"path": request["path"], "error": None}
+        try:
+            keep(Path(request["path"]), compiled(request["source"], request["name"], request["kinds"]))
+        except Exception as error:  # the one who asked goes on with plain kernels
+            answer["error"] = f"{type(error).__name__}: {error}"
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main()

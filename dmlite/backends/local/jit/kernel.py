@@ -1,0 +1,134 @@
+"""A function over ranges of rows: NumPy's until its loop is compiled, then whichever is faster.
+
+Nothing waits for a compiler. A loop is looked for on the disk when NumPy has taken as long as loading it does, and compiled, by another
+process, when NumPy has taken as long as that does: so it costs at most as much again, and what runs only briefly never pays.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from dmlite.codegen.loops import Loop
+from dmlite.config import config
+
+if TYPE_CHECKING:
+    from threading import Event
+
+LOAD_SECONDS: Final = 0.05
+COMPILE_SECONDS: Final = 1.0
+_SCRATCH: Final = 1 << 15  # cells of a result that are written beside an operand whose memory it takes
+
+Totals = tuple[Any, ...]
+Run = Callable[[int, int], Totals]
+
+
+class Kernel:
+    """`plain(i, j, *operands)` of NumPy, and the loop that may replace it."""
+
+    def __init__(self, plain: Callable[..., Totals], loop: Loop):
+        self.plain, self.loop = plain, loop
+        self.compiled: Callable[..., None] | None = None
+        self._lock = threading.Lock()
+        self._spent = 0.0
+        self._pending: Event | None = None
+        self._is_looked_for = False
+        self._rates: dict[bool, float] = {}  # seconds a row, the least seen, of the loop and of NumPy
+
+    def bound(self, operands: Sequence[Any]) -> Run | None:
+        """The compiled loop for these operands, if it is there, takes them and is not slower."""
+        if self.compiled is None or not config().compile:
+            return None
+        if self._rates.get(True, 0.0) > 2 * self._rates.get(False, np.inf):
+            return None
+        return Binding(self.loop, self.compiled, operands).run() if _fits(self.loop, operands) else None
+
+    def took(self, seconds: float, rows: int, *, compiled: bool) -> None:
+        """Note how long one pass over all rows took."""
+        self._rates[compiled] = min(seconds / rows, self._rates.get(compiled, np.inf))
+        if compiled or self.compiled is not None or not config().compile:
+            return
+        self._spent += seconds
+        if self._spent >= LOAD_SECONDS and self._lock.acquire(blocking=False):
+            try:
+                self._advance()
+            finally:
+                self._lock.release()
+
+    def _advance(self) -> None:
+        from dmlite.backends.local.jit import store
+
+        if not self._is_looked_for or (self._pending is not None and self._pending.is_set()):
+            self._is_looked_for = True
+            self.compiled = store.load(self.loop)
+        if self.compiled is None and self._pending is None and self._spent >= COMPILE_SECONDS:
+            self._pending = store.compiler.compile(self.loop)
+
+    def wait(self) -> bool:
+        """Compile or load now; whether the loop is there."""
+        from dmlite.backends.local.jit import store
+
+        self.compiled = store.load(self.loop)
+        if self.compiled is None and store.compiler.compile(self.loop).wait(60):
+            self.compiled = store.load(self.loop)
+        return self.compiled is not None
+
+
+def _fits(loop: Loop, operands: Sequence[Any]) -> bool:
+    """Whether all arrays are of doubles, row by row without gaps."""
+    kinds = loop.operands + "a" * loop.results
+    return all(k != "a" or (x.flags.c_contiguous and x.dtype == np.float64) for k, x in zip(kinds, operands, strict=True))
+
+
+class Binding:
+    """A compiled loop with the addresses of its operands."""
+
+    def __init__(self, loop: Loop, compiled: Callable[..., None], operands: Sequence[Any]):
+        self.loop, self.compiled = loop, compiled
+        self.operands = operands[: len(loop.operands)]
+        self.results = operands[len(loop.operands) :]
+        self.given = [_address(x) if k == "a" else float(x) for k, x in zip(loop.operands, self.operands, strict=True)]
+        self.targets = [_address(x) for x in self.results]
+
+    def run(self) -> Run:
+        """Calls for ranges of rows. A result in the memory of an operand is written there block by block, when that has been read."""
+        return self._beside if set(self.given) & set(self.targets) else self._directly
+
+    def _directly(self, i: int, j: int) -> Totals:
+        totals = self._totals()
+        self._call(i, j, self.targets, totals)
+        return self._taken(totals)
+
+    def _beside(self, i: int, j: int) -> Totals:
+        totals = self._totals()
+        step = max(1, _SCRATCH // self.loop.cols)
+        scratch = [np.empty((step, x.shape[1])) for x in self.results]
+        for low in range(i, j, step):
+            high = min(low + step, j)
+            self._call(low, high, [_address(s) - 8 * s.shape[1] * low for s in scratch], totals)
+            for target, written in zip(self.results, scratch, strict=True):
+                target[low:high] = written[: high - low]
+        return self._taken(totals)
+
+    def _call(self, i: int, j: int, targets: Sequence[int], totals: np.ndarray) -> None:
+        buffer = np.empty(self.loop.buffers * self.loop.cols)
+        self.compiled(i, j, self.loop.cols, *self.given, *targets, *self.loop.numbers, _address(buffer), _address(totals))
+
+    def _totals(self) -> np.ndarray:
+        return np.concatenate([np.empty(0), *(np.full(t.size, t.start) for t in self.loop.totals)])
+
+    def _taken(self, totals: np.ndarray) -> Totals:
+        """The totals as `plain` returns them."""
+        found, start = [], 0
+        for total in self.loop.totals:
+            cells = totals[start : start + total.size]
+            found.append(float(cells[0]) if total.shape is None else cells.reshape(total.shape))
+            start += total.size
+        return tuple(found)
+
+
+def _address(x: np.ndarray) -> int:
+    return x.__array_interface__["data"][0]

@@ -1,0 +1,143 @@
+"""Object code of generated loops: found on disk, compiled by another process, loaded into this one.
+
+Loading takes llvmlite alone, some 40 ms, and no time of a compiler. A file is named by all that its code depends on, and written at once,
+so any number of processes may share the folder. Code is our own: whoever can write into the user's cache can run programs as that user.
+"""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import threading
+import warnings
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, Final
+
+import llvmlite.binding as llvm
+
+from dmlite.codegen.loops import Loop
+from dmlite.config import cache_folder
+
+HEADER: Final = b"dmlite object 1\n"
+_KEPT: Final = 500  # files, the newest
+_PARAMETERS: Final = {"n": ctypes.c_int64, "d": ctypes.c_double, "a": ctypes.c_void_p, "i": ctypes.c_void_p}
+_engines: Final[list[Any]] = []  # own the machine code
+
+
+@cache
+def target_machine() -> Any:
+    """LLVM's description of this very processor."""
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    options = {"cpu": llvm.get_host_cpu_name(), "features": llvm.get_host_cpu_features().flatten(), "opt": 3, "jit": True}
+    return llvm.Target.from_default_triple().create_target_machine(**options)
+
+
+@cache
+def _environment() -> bytes:
+    """What object code depends on besides its source."""
+    functions = Path(__file__).with_name("functions.py").read_bytes()
+    parts = (version("numba"), version("llvmlite"), llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())
+    return HEADER + functions + "\n".join(parts).encode()
+
+
+def path_of(loop: Loop) -> Path:
+    """Where the object code of a loop is kept."""
+    key = hashlib.blake2b(_environment() + loop.kinds.encode() + loop.source.encode(), digest_size=16).hexdigest()
+    return cache_folder() / "loops" / f"{key}.o"
+
+
+def load(loop: Loop) -> Callable[..., None] | None:
+    """The compiled function of a loop, which runs without the GIL; None when it is not on the disk, or cannot be read."""
+    try:
+        data = path_of(loop).read_bytes()
+    except OSError:
+        return None
+    if not data.startswith(HEADER):
+        return None
+    symbol, _, code = data[len(HEADER) :].partition(b"\n")
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target_machine())
+    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    address = engine.get_function_address(symbol.decode())
+    if not address:
+        return None
+    _engines.append(engine)
+    return ctypes.CFUNCTYPE(None, *(_PARAMETERS[k] for k in loop.kinds))(address)
+
+
+class _Compiler:
+    """The process that compiles, started when something is first asked for; a thread talks to it."""
+
+    def __init__(self) -> None:
+        self._wanted: SimpleQueue[tuple[Loop, threading.Event]] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[str] | None = None
+        self._thread: threading.Thread | None = None
+
+    def compile(self, loop: Loop) -> threading.Event:
+        """Set when `load` may find the loop; never, if compiling it failed."""
+        done = threading.Event()
+        self._wanted.put((loop, done))
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._serve, name="dmlite-compile", daemon=True)
+                self._thread.start()
+        return done
+
+    def _serve(self) -> None:
+        try:
+            process = self._process = self._start()
+            _forget_old()
+            while True:
+                loop, done = self._wanted.get()
+                answer = _asked(process, loop)
+                if answer["error"] is None:
+                    done.set()
+                else:
+                    warnings.warn(f"a loop could not be compiled, NumPy does its work: {answer['error']}", stacklevel=2)
+        except (OSError, ValueError) as error:  # no process to be had, or it ended
+            warnings.warn(f"compiled loops are not available, NumPy does their work: {error}", stacklevel=2)
+
+    def _start(self) -> subprocess.Popen[str]:
+        """Finds this package, whatever else the caller's path has."""
+        package = str(Path(__file__).parents[4])
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH", ""))))}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dmlite.backends.local.jit.compiler"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment,
+        )  # fmt: skip
+        atexit.register(process.kill)
+        return process
+
+
+def _asked(process: subprocess.Popen[str], loop: Loop) -> dict[str, Any]:
+    """What the process answers. Raises OSError when it has ended."""
+    assert process.stdin is not None and process.stdout is not None
+    path_of(loop).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    request = {"path": str(path_of(loop)), "source": loop.source, "name": loop.name, "kinds": loop.kinds}
+    process.stdin.write(json.dumps(request) + "\n")
+    process.stdin.flush()
+    line = process.stdout.readline()
+    if not line:
+        raise OSError("the process that compiles ended")
+    return json.loads(line)
+
+
+def _forget_old() -> None:
+    with suppress(OSError):
+        for old in sorted((cache_folder() / "loops").glob("*.o"), key=os.path.getmtime)[:-_KEPT]:
+            old.unlink()
+
+
+compiler: Final = _Compiler()
