@@ -64,6 +64,8 @@ class Kernel:
         if not self._is_looked_for or (self._pending is not None and self._pending.is_set()):
             self._is_looked_for = True
             self.compiled = store.load(self.loop)
+            if self._pending is not None:
+                self._spent = -np.inf  # whatever came of it, that was all
         if self.compiled is None and self._pending is None and self._spent >= COMPILE_SECONDS:
             self._pending = store.compiler.compile(self.loop)
 

@@ -86,7 +86,7 @@ class _Compiler:
         self._thread: threading.Thread | None = None
 
     def compile(self, loop: Loop) -> threading.Event:
-        """Set when `load` may find the loop; never, if compiling it failed."""
+        """Set when `load` will find the loop, or never will."""
         done = threading.Event()
         self._wanted.put((loop, done))
         with self._lock:
@@ -101,11 +101,10 @@ class _Compiler:
             _forget_old()
             while True:
                 loop, done = self._wanted.get()
-                answer = _asked(process, loop)
-                if answer["error"] is None:
-                    done.set()
-                else:
-                    warnings.warn(f"a loop could not be compiled, NumPy does its work: {answer['error']}", stacklevel=2)
+                error = _asked(process, loop)["error"]
+                done.set()
+                if error is not None:
+                    warnings.warn(f"a loop could not be compiled, NumPy does its work: {error}", stacklevel=2)
         except (OSError, ValueError) as error:  # no process to be had, or it ended
             warnings.warn(f"compiled loops are not available, NumPy does their work: {error}", stacklevel=2)
 
