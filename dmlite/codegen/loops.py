@@ -19,6 +19,7 @@ _ROWS = {
     "rowSums": ("plus", "{0}", "{0}"), "rowSumsSq": ("plus", "{0} * {0}", "{0}"), "rowMeans": ("plus", "{0}", "{0} / m"),
     "tak_rows": ("plus", "{0} * {1}", "{0}"), "rowMaxs": ("most", "{0}", "{0}"), "rowMins": ("least", "{0}", "{0}"),
 }  # fmt: skip
+_CHAINS = {"mmchain": "{0}", "mmchain_w": "{0} * {1}", "mmchain_y": "{0} - {1}"}
 _STARTS = {"plus": 0.0, "least": math.inf, "most": -math.inf}
 _INLINE = (0.0, 1.0, -1.0, 2.0, 0.5)  # numbers that stand in the source; others are parameters
 _CHUNK = 4096  # cells after which a sum over all of them starts anew, so that rounding errors do not add up
@@ -108,18 +109,20 @@ class _LoopWriter:
             raise _Unsuitable
         for hop in self.region.hops:
             self._member(hop)
-        if sum(self._counts(h) for h in self.region.hops) < _WORTH:
+        if sum(self._passes(h) for h in self.region.hops) < _WORTH:
             raise _Unsuitable
         return self._loop()
 
-    def _counts(self, hop: Hop) -> bool:
-        """Whether a member goes through whole rows in a way that BLAS does not."""
-        return hop.op not in ("matmul", "tmm") and not is_product(hop) and any(self._cols(a) == self.m for a in parts(hop, self.facts))
+    def _passes(self, hop: Hop) -> int:
+        """How often a member goes through whole rows."""
+        return 2 if hop.op in _CHAINS else any(self._cols(a) == self.m for a in parts(hop, self.facts))
 
     # ------------------------------------------------------------ members
     def _member(self, hop: Hop) -> None:
         if is_product(hop) or hop.op == "tmm":
             self._product(hop, *parts(hop, self.facts))
+        elif hop.op in _CHAINS:
+            self._chain(hop, *parts(hop, self.facts))
         elif hop.op == "matmul":
             self._row(hop, "plus", self._times_whole(hop), "{0}")
         elif hop.op in _ROWS:
@@ -143,7 +146,7 @@ class _LoopWriter:
 
     def _row(self, hop: Hop, join: str, cell: str, last: str) -> None:
         """An aggregate of the cells of a row, which is there before the next stage."""
-        args = parts(hop, self.facts)
+        args = parts(hop, self.facts)[:1] if hop.op in _CHAINS else parts(hop, self.facts)
         if self.flat or not all(self._is_wide(a) for a in args):
             raise _Unsuitable
         stage = max(self._needed(a) for a in args)
@@ -158,9 +161,10 @@ class _LoopWriter:
 
     def _times_whole(self, hop: Hop) -> str:
         """A cell of a row times its cell of a column that is there as a whole."""
-        if self._cols(hop) != 1 or self.flat:
+        (column,) = wholes(hop, self.facts)
+        if self._cols(column) != 1 or self.flat:
             raise _Unsuitable
-        return f"{{0}} * a{self.place[wholes(hop, self.facts)[0]]}[c]"
+        return f"{{0}} * a{self.place[column]}[c]"
 
     def _total(self, hop: Hop, join: str, cell: str) -> None:
         args = parts(hop, self.facts)
@@ -184,6 +188,14 @@ class _LoopWriter:
             self._by_column(hop, stage, "plus", value)
         else:
             self._accumulate(hop, stage, "plus", value, False)
+
+    def _chain(self, hop: Hop, matrix: Hop, beside: Hop | None = None) -> None:
+        """t(matrix) %*% of what is made of matrix %*% v: the row is in cache when it is read again."""
+        self._row(hop, "plus", self._times_whole(hop), "{0}")
+        stage, name = self.stage[hop], self._name(hop)
+        if beside is not None:
+            self._at(stage).before.append(f"{name} = {_CHAINS[hop.op].format(name, self._read(beside, stage, False))}")
+        self._by_column(hop, stage, "plus", f"{name} * {self._read(matrix, stage, True)}")
 
     def _by_column(self, hop: Hop, stage: int, join: str, value: str) -> None:
         target = f"z[{self._offset(hop)} + c]"

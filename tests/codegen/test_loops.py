@@ -26,6 +26,7 @@ SCRIPTS = {
     "row aggregates as results": "R = rowSums(abs(X) * Y); Q = rowMeans(abs(X)) + u; S = rowSums((X + 1)^2)",
     "vectors": "A = (X - r) / u; B = (A + u) * r; c = colSums(B)",
     "products": "q = abs(X) %*% v; g = t(X) %*% (u * exp(0 - q)); s = sum(q); B = X * q",
+    "chains of products": "g = t(X) %*% (X %*% v); h = t(X) %*% (u * (X %*% v)); k = t(X) %*% (X %*% v - u); s = sum(u)",
     "comparisons": "A = (X > Y) + (X == Y) * 2; B = (X != 0) & (Y < 1) | !(Y); s = sum(ifelse(X > 0.5, A, B))",
     "activations": "A = 1 / (1 + exp(-X)); B = tanh(A + Y); C = max(B, 0) * (1 - A) * A; s = sum(log(1 + exp(X)))",
     "results that take the memory of operands": "A = X + Y; B = A / r; A = B - rowMaxs(B); A = A * Y; s = sum(A)",
@@ -111,7 +112,6 @@ def loops_of(script: str, rows: int = 50, cols: int = 4) -> list[Loop]:
 @pytest.mark.parametrize(
     "script",
     [
-        "g = t(X) %*% (u * exp(0 - X %*% v))",  # BLAS reads X as fast as memory gives it
         "A = sin(X) * Y + X",  # NumPy has faster loops for sine
         "q = X %*% cbind(v, v); A = abs(q) + 1",
     ],

@@ -6,7 +6,6 @@ It ends when its input does, so none outlives the process that started it.
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -31,7 +30,6 @@ def compiled(source: str, name: str, kinds: str) -> bytes:
 
 
 def main() -> None:
-    os.nice(5)
     for line in sys.stdin:
         request = json.loads(line)
         answer = {"path": request["path"], "error": None}
