@@ -34,6 +34,11 @@ class Code:
     lines: dict[int, tuple[str, Span | None]] = field(default_factory=dict)
     loops: dict[str, Loop] = field(default_factory=dict)
 
+    def text(self) -> str:
+        """All of it, to be read: the source, and what may replace parts of it."""
+        loops = (f"# compiled, in place of {name}, once that has run for long:\n{loop.source}" for name, loop in self.loops.items())
+        return "".join((self.source, *loops))
+
 
 class Emitter:
     """Writes the function of one block."""

@@ -127,8 +127,8 @@ class Collector:
         for span in block.spans.values():
             self.sources.setdefault(span.source.name, span.source.text)
         hops = GraphBuilder(before, facts, block.spans).graph(block.roots)
-        python = Emitter(shown.plan, f"block{number}").emit().source
-        builder = GraphBuilder(after, facts, block.spans, lineage, choice.of_plan(shown.plan, python), measured, first)
+        python = Emitter(shown.plan, f"block{number}").emit()
+        builder = GraphBuilder(after, facts, block.spans, lineage, choice.of_plan(shown.plan, python.source), measured, first)
         plan = builder.graph(plan_roots)
         view = View.of(number, block, {**before, **after}, facts, shown.plan)
         self.statements += view.statements(self._function, shown.plan)
@@ -136,7 +136,7 @@ class Collector:
         record = BlockRecord(number, self._function, extent, repeats.times, repeats.open, repeats.maybe, hops, plan)
         record.rewrites = view.rewrites(shown.firings, lineage, first)
         record.misses = view.near_misses(self._misses(shown), builder.ids(plan_roots), lineage, saturated=self.engine.config.opt_level >= 4)
-        record.python, record.plans = python, plans
+        record.python, record.plans = python.text(), plans
         record.peak, record.peak_before = peak_of(shown.plan, facts), peak_of(self._as_written(shown, facts), facts)
         self.blocks.append(record)
         return {"kind": "block", "number": number}

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Final
 
+from dmlite.hop.cost import estimate
 from dmlite.hop.facts import Fact
 from dmlite.hop.infer import FactTable
 from dmlite.hop.node import LITERAL, LIVE_IN, Hop
@@ -30,6 +31,7 @@ _BY_ROW: Final = frozenset(
     {"rowSums", "rowSumsSq", "rowMeans", "rowVars", "rowSds", "rowMaxs", "rowMins", "rowIndexMax", "rowIndexMin", "tak_rows", "softmax"}
 )
 _CHAINS: Final = frozenset({"mmchain", "mmchain_w", "mmchain_y"})  # read their matrix twice when they run alone
+_HEAVY: Final = 16  # operations a cell, as of exp, that take longer than reading and writing it
 _WIDEST: Final = 1 << 15  # columns up to which a block of rows fits into a cache
 _MODULES: Final = ("elementwise.", "fused.")
 _NOT_CELLWISE: Final = frozenset({"tak", "tak3", "tak_rows", "tak_cols", "sumsq_diff"})
@@ -225,7 +227,7 @@ class Regions:
         return hop.op == "t" and all(u in members and is_product(u) and u.args[0] is hop for u in self.users[hop])
 
     def _pays(self, region: Region) -> bool:
-        """Whether a pass over a large value is saved."""
+        """Whether a pass over a large value is saved, or work that takes longer than such a pass is shared by the cores."""
         inside = set(region.hops)
         split = region.split(self.facts)
         if max(self.facts[h].cols or 0 for h in (*split, *inside) if self.facts[h].rows == region.rows) > _WIDEST:
@@ -234,7 +236,11 @@ class Regions:
         read_in_cache = any(self._is_large(h) and self.users[h] & readers for h in inside)
         read_once = any(self._is_large(a) and len(self.users[a] & readers) > 1 for a in split)
         chain = any(h.op in _CHAINS and self._is_large(h.args[0]) for h in inside)
-        return read_in_cache or read_once or chain
+        return read_in_cache or read_once or chain or any(self._is_large(h) and self._is_heavy(h) for h in inside)
+
+    def _is_heavy(self, hop: Hop) -> bool:
+        flops = estimate(hop, self.facts).flops
+        return flops is not None and flops >= _HEAVY * (self.facts[hop].cells or 0)
 
 
 def contracted(order: Sequence[Hop], regions: Iterable[Region], facts: FactTable) -> Iterator[Hop | Region]:

@@ -21,7 +21,7 @@ _DEPENDENCIES: Final = (
     ("scipy", "sparse matrices, distributions, factorisations", ""),
     ("lark", "the grammar", ""),
     ("networkx", "placement as a minimum cut", ""),
-    ("numba", "fused kernels", ""),
+    ("numba", "compiled loops", ""),
     ("dask", "matrices larger than memory", ""),
     ("distributed", "clusters", ""),
     ("rich", "tables and progress on a terminal", ""),

@@ -48,6 +48,7 @@ def regions_of(script: str) -> tuple[list[list[str]], list]:
         ("q = X %*% v; g = t(X) %*% q; s = sum(q)", [["matmul", "matmul", "sum"]]),
         ("Q = X %*% V; R = abs(Q)", [["matmul", "abs"]]),  # Q is written in any case, but read while it is in cache
         ("A = X * a", []),  # one pass anyway
+        ("A = exp(X)", [["exp"]]),  # one pass too, but the cores share the work
         ("A = abs(X / max(X))", [["div", "abs"]]),  # the largest cell is needed before the first one is divided
         ("A = abs(X) / max(abs(X))", [["abs", "max_agg"]]),
         ("A = (X - colSums(X)) * 2", [["sub", "mul"]]),
