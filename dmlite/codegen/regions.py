@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from dmlite.codegen.loops import loop_of
+from dmlite.codegen.region_loops import loop_of
 from dmlite.hop.node import LITERAL, LIVE_IN, Hop
 from dmlite.plan.physical import Step
 from dmlite.plan.regions import JOINS, Region, is_product, is_total, parts, split_places

@@ -27,6 +27,9 @@ SCRIPTS = {
     "vectors": "A = (X - r) / u; B = (A + u) * r; c = colSums(B)",
     "products": "q = abs(X) %*% v; g = t(X) %*% (u * exp(0 - q)); s = sum(q); B = X * q",
     "chains of products": "g = t(X) %*% (X %*% v); h = t(X) %*% (u * (X %*% v)); k = t(X) %*% (X %*% v - u); s = sum(u)",
+    "thin products": "Q = abs(X) %*% V; P = exp(Q - rowMaxs(Q)); P = P / rowSums(P); G = t(X) %*% (P * u); s = sum(P); c = colSums(Q)",
+    "thin chains": "G = t(X) %*% (X %*% V); H = t(X) %*% (u * (X %*% V)); K = t(X) %*% (X %*% V - B); L = t(X) %*% B; M = t(B) %*% X; s = sum(B)",
+    "products of thin values": "Q = X %*% V; G = t(Q) %*% B; r = t(Q) %*% u; q = t(u) %*% X; s = sum(X^2)",
     "comparisons": "A = (X > Y) + (X == Y) * 2; B = (X != 0) & (Y < 1) | !(Y); s = sum(ifelse(X > 0.5, A, B))",
     "activations": "A = 1 / (1 + exp(-X)); B = tanh(A + Y); C = max(B, 0) * (1 - A) * A; s = sum(log(1 + exp(X)))",
     "results that take the memory of operands": "A = X + Y; B = A / r; A = B - rowMaxs(B); A = A * Y; s = sum(A)",
@@ -43,9 +46,10 @@ def inputs(script: str, rows: int, cols: int, *, special: bool) -> dict:
     rng = np.random.default_rng(rows * 31 + cols)
     found = {name: rng.normal(size=(rows, cols)) for name in "XY"}
     found |= {"u": rng.uniform(1, 2, size=(rows, 1)), "r": rng.uniform(1, 2, size=(1, cols)), "v": rng.normal(size=(cols, 1)), "a": 0.25}
+    found |= {"V": rng.normal(size=(cols, 2)), "B": rng.normal(size=(rows, 2))}
     if special:
         for x in (found["X"], found["Y"]):
-            cells = rng.choice([0.0, -0.0, np.nan, np.inf, -np.inf, 1e308, 5e-324], size=x.shape)
+            cells = rng.choice([0.0, -0.0, np.nan, np.inf, -np.inf, 1e100, 5e-324], size=x.shape)  # of 1e308 sums depend on their order
             x[...] = np.where(rng.random(x.shape) < 0.3, cells, x)
     return {name: value for name, value in found.items() if name in script}
 
@@ -66,7 +70,7 @@ def test_loops_give_what_numpy_gives(monkeypatch, script, compiled, special):
         with monkeypatch.context() as patch, np.errstate(all="ignore"):
             used = use_loops(patch, compiled=compiled)
             found = values(script, given)
-        assert used or shape[1] == 1
+        assert used or shape[1] <= 2
         assert found.keys() == expected.keys()
         for name in expected:
             np.testing.assert_allclose(found[name], expected[name], rtol=1e-12, atol=1e-14, err_msg=f"{name} of {shape}")
@@ -85,7 +89,7 @@ def test_functions_of_cells():
     names = [f"o{i}" for i in range(len(LOOP_CELLS))]
     lines = [f"        {o}[r] = {cell.format('a[r]', 'b[r]', 'b[r]')}" for o, cell in zip(names, LOOP_CELLS.values(), strict=True)]
     source = "\n".join([f"def loop(n, a, b, {', '.join(names)}):", "    for r in range(n):", *lines]) + "\n"
-    loop = Loop(source, "loop", "n" + "a" * (2 + len(names)), 1, "", 0, (), 0, ())
+    loop = Loop(source, "loop", "n" + "a" * (2 + len(names)), 1, 1, "", 0, (), 0, 0, ())
     assert store.compiler.compile(loop).wait(120)
     results = {name: np.empty(a.size) for name in LOOP_CELLS}
     store.load(loop)(a.size, *(kernel._address(x) for x in (a, b, *results.values())))
@@ -113,7 +117,6 @@ def loops_of(script: str, rows: int = 50, cols: int = 4) -> list[Loop]:
     "script",
     [
         "A = sin(X) * Y + X",  # NumPy has faster loops for sine
-        "q = X %*% cbind(v, v); A = abs(q) + 1",
     ],
 )
 def test_what_numpy_and_blas_do_as_well_is_left_to_them(script):
@@ -190,7 +193,7 @@ def test_a_damaged_file_is_compiled_again(tmp_path, monkeypatch):
 
 def test_what_cannot_be_compiled_is_said_and_done_by_numpy(tmp_path, monkeypatch):
     monkeypatch.setenv("DMLITE_CACHE_DIR", str(tmp_path))
-    broken = Loop("def loop(i):\n    return nothing\n", "loop", "n", 1, "", 0, (), 0, ())
+    broken = Loop("def loop(i):\n    return nothing\n", "loop", "n", 1, 1, "", 0, (), 0, 0, ())
     said = []
     monkeypatch.setattr(store.warnings, "warn", lambda text, **_: said.append(text))  # by another thread
     assert store.compiler.compile(broken).wait(60) and store.load(broken) is None

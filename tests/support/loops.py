@@ -14,6 +14,7 @@ from dmlite.codegen.loops import Loop
 MEANINGS = {
     "np": np,
     "plus": lambda a, b: a + b,
+    "plus_product": lambda a, x, y: a + x * y,
     "least": np.minimum,
     "most": np.maximum,
     "truth": float,

@@ -37,6 +37,12 @@ def plus(total, x):
     return total + x
 
 
+@njit(forceinline=True, fastmath={"reassoc", "nsz", "contract"})
+def plus_product(total, x, y):
+    """total + x * y in one instruction."""
+    return total + x * y
+
+
 @_exactly
 def least(a, b):
     """The smaller of two; NaN wins."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from dmlite.codegen.loops import Loop
+from dmlite.codegen.loops import Loop, Total
 from dmlite.config import config
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 LOAD_SECONDS: Final = 0.05
 COMPILE_SECONDS: Final = 1.0
+_SLOWER: Final = 1.2  # times as long as NumPy from which on a loop is not used
 _SCRATCH: Final = 1 << 15  # cells of a result that are written beside an operand whose memory it takes
 
 Totals = tuple[Any, ...]
@@ -42,7 +43,7 @@ class Kernel:
         """The compiled loop for these operands, if it is there, takes them and is not slower."""
         if self.compiled is None or not config().compile:
             return None
-        if self._rates.get(True, 0.0) > 2 * self._rates.get(False, np.inf):
+        if self._rates.get(True, 0.0) > _SLOWER * self._rates.get(False, np.inf):
             return None
         return Binding(self.loop, self.compiled, operands).run() if _fits(self.loop, operands) else None
 
@@ -90,9 +91,9 @@ class Binding:
 
     def __init__(self, loop: Loop, compiled: Callable[..., None], operands: Sequence[Any]):
         self.loop, self.compiled = loop, compiled
-        self.operands = operands[: len(loop.operands)]
         self.results = operands[len(loop.operands) :]
-        self.given = [_address(x) if k == "a" else float(x) for k, x in zip(loop.operands, self.operands, strict=True)]
+        self.operands = [np.ascontiguousarray(x.T) if k == "t" else x for k, x in zip(loop.operands, operands, strict=False)]
+        self.given = [float(x) if k == "d" else _address(x) for k, x in zip(loop.operands, self.operands, strict=True)]
         self.targets = [_address(x) for x in self.results]
 
     def run(self) -> Run:
@@ -116,8 +117,10 @@ class Binding:
         return self._taken(totals)
 
     def _call(self, i: int, j: int, targets: Sequence[int], totals: np.ndarray) -> None:
-        buffer = np.empty(self.loop.buffers * self.loop.cols)
-        self.compiled(i, j, self.loop.cols, *self.given, *targets, *self.loop.numbers, _address(buffer), _address(totals))
+        loop = self.loop
+        wide, thin = np.empty(loop.wide * loop.cols), np.empty(loop.thin * loop.thin_cols)
+        places = map(_address, (wide, thin, totals))
+        self.compiled(i, j, loop.cols, loop.thin_cols, *self.given, *targets, *loop.numbers, *places)
 
     def _totals(self) -> np.ndarray:
         return np.concatenate([np.empty(0), *(np.full(t.size, t.start) for t in self.loop.totals)])
@@ -127,9 +130,14 @@ class Binding:
         found, start = [], 0
         for total in self.loop.totals:
             cells = totals[start : start + total.size]
-            found.append(float(cells[0]) if total.shape is None else cells.reshape(total.shape))
+            found.append(float(cells[0]) if total.shape is None else _shaped(cells, total))
             start += total.size
         return tuple(found)
+
+
+def _shaped(cells: np.ndarray, total: Total) -> np.ndarray:
+    assert total.shape is not None
+    return cells.reshape(total.shape[::-1]).T if total.turned else cells.reshape(total.shape)
 
 
 def _address(x: np.ndarray) -> int:
