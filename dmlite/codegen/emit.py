@@ -14,7 +14,7 @@ from typing import Any
 from dmlite.codegen.indexing import index_code, leftindex_code, reshape_code
 from dmlite.codegen.loops import Loop
 from dmlite.codegen.regions import RegionWriter
-from dmlite.codegen.templates import DENSE, SCALAR, SCALAR_ANY_NUMBER, SCALAR_BOOLEAN, UFUNC
+from dmlite.codegen.templates import DENSE, LARGE_PRODUCT, SCALAR, SCALAR_ANY_NUMBER, SCALAR_BOOLEAN, UFUNC
 from dmlite.errors import Span
 from dmlite.hop.facts import Fact
 from dmlite.hop.kinds import fits, paired
@@ -210,8 +210,8 @@ class Emitter:
             ufunc, small = UFUNC[op]
             keyword = "out=" if op in ("min2", "max2") else ""  # NumPy takes a third operand of these by name alone
             return small.format(*args) if out is None else f"{ufunc}({', '.join(args)}, {keyword}{out})"
-        if op == "matmul" and out is not None:
-            return f"np_matmul({args[0]}, {args[1]}, {out})"
+        if op == "matmul":
+            return self._product(step, facts, args, out)
         if op in ("cbind", "rbind"):
             return f"np_concatenate(({', '.join(args)}), {int(op == 'cbind')})" if len(args) > 1 and all(f.cells for f in facts) else None
         if op == "as.scalar" and facts[0].cells == 1:
@@ -219,6 +219,12 @@ class Emitter:
         if op in DENSE:
             return DENSE[op].format(*args)
         return None
+
+    def _product(self, step: Step, facts: list[Fact], args: list[str], out: str | None) -> str:
+        given = ", ".join([*args, out] if out is not None else args)
+        if (facts[0].cells or 0) * (facts[1].cols or 0) >= LARGE_PRODUCT and step.region is None:
+            return f"{self.kernel('matmul.large')}({given})"
+        return f"np_matmul({given})" if out is not None else DENSE["matmul"].format(*args)
 
     # ------------------------------------------------------------ names
     def kernel(self, name: str) -> str:

@@ -37,6 +37,8 @@ DENSE: Final = {
     "rowSums": "np_add.reduce({0}, 1, None, None, True)",
     "colSums": "np_add.reduce({0}, 0, None, None, True)",
 }
+# Multiplications of a dense product from which on more than one thread pays, and the result is looked at before memory is taken.
+LARGE_PRODUCT: Final = 1 << 24
 # Scalars of known numeric type whose Python operator means the same as DML's.
 SCALAR: Final = {
     "add": "{0} + {1}",

@@ -13,6 +13,7 @@ import numpy as np
 from dmlite.backends.local import registry
 from dmlite.backends.local.jit.kernel import Kernel
 from dmlite.backends.local.storage import SPARSE_LIMIT, is_matrix
+from dmlite.backends.local.threads import BLAS
 from dmlite.codegen.control import FunctionWriter
 from dmlite.codegen.emit import Code, Emitter
 from dmlite.codegen.templates import NUMPY_NAMES
@@ -33,6 +34,8 @@ from dmlite.runtime.stats import Stats
 from dmlite.values import DMLList
 
 MAX_PLANS = 32  # plans of one block that are told apart by scalar values; further signatures ignore the values
+
+_PRODUCTS = frozenset({"matmul", "tsmm_left", "tsmm_right", "tmm", "mmchain", "lstm", "lstm_backward"})  # that go through BLAS
 
 
 @dataclass
@@ -56,6 +59,7 @@ class Engine:
         self.runs: list[BlockRun] = []
         self.sources: dict[str, str] = {}
         self.traces = Traces()
+        self.multiplies = False  # matrices, as far as is known
         self._numbers = itertools.count()
         self._effects = {f"system__{n}": f for n, f in system.by_name(call_by_name).items()}
         self._globals: dict[str, Any] = {
@@ -84,7 +88,7 @@ class Engine:
 
     def _guarded(self, function: Callable[..., Any], args: list[Any]) -> Any:
         try:
-            with np.errstate(all="ignore"), settings(**vars(self.config)), nested_calls(20_000):
+            with np.errstate(all="ignore"), settings(**vars(self.config)), nested_calls(20_000), BLAS.run(calm=self.multiplies):
                 result = function(*args)
         except BrokenPipeError:
             raise  # nobody reads the output any more, which is no fault of the script
@@ -166,7 +170,11 @@ class Engine:
             for n, v in zip(inputs, args, strict=False)
         }
         sketches = {n: partial(sketch_of, v) for n, v in zip(inputs, args, strict=False) if is_matrix(v) and not facts_in[n].dense}
-        return self.plan_block(f"{name}_{next(self._numbers)}", block, facts_in, sketches)
+        planned = self.plan_block(f"{name}_{next(self._numbers)}", block, facts_in, sketches)
+        if any(step.hop.op in _PRODUCTS for step in self.runs[-1].plan.steps):
+            self.multiplies = True
+            BLAS.calm()
+        return planned
 
     def plan_block(self, name: str, block: Block, facts_in: Mapping[str, Fact], sketches: Sketches | None = None) -> Callable[..., Any]:
         """Rewrite, plan, generate and load one block for the given facts; `sketches` of its sparse inputs, where they are at hand."""

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from dmlite.backends.local.jit.kernel import Kernel, Totals
-from dmlite.backends.local.threads import ALONE, at_once, cores
+from dmlite.backends.local.threads import BLAS, at_once, cores
 from dmlite.memory import reserve
 
 _BLOCK: Final = 1 << 16  # cells of all values in a block, which stay in the cache of a core
@@ -78,7 +78,7 @@ def _in_ranges(work: Callable[[int, int], Totals], rows: int, cells: int, step: 
     if rows * cells < _THREADED:
         take()
     else:
-        with ALONE:
+        with BLAS.alone():
             at_once(take, min(cores(), len(bounds)) - 1)
     return parts
 

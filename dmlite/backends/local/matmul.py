@@ -9,14 +9,14 @@ import numpy as np
 
 from dmlite.backends.local import compiled
 from dmlite.backends.local.storage import Matrix, dense, is_matrix, is_sparse, settle
+from dmlite.backends.local.threads import BLAS
+from dmlite.codegen.templates import LARGE_PRODUCT
 from dmlite.errors import DMLRuntimeError
 from dmlite.memory import reserve
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-# Products with fewer cells than this cannot exhaust the memory, so they skip the check.
-_SMALL: Final = 1 << 22
 # Rows of X are read in blocks of this many bytes by `mmchain`, so that the second use of a block finds it in cache.
 _BLOCK_BYTES: Final = 1 << 20
 
@@ -30,10 +30,16 @@ def matmul(a: Matrix, b: Matrix) -> Matrix:
         (n, k), (rows, m) = a.shape, b.shape
         if k != rows:
             raise _misfit(a, b)
-        if n * m > _SMALL:
-            reserve(n, m, "a matrix product")
-        return a @ b
+        return a @ b if n * m * k < LARGE_PRODUCT else large(a, b)
     return _sparse_product(a, b)
+
+
+def large(a: np.ndarray, b: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    """`A %*% B` of dense matrices that fit, on all cores. Raises DMLRuntimeError when the result cannot fit into memory."""
+    if out is None:
+        reserve(a.shape[0], b.shape[1], "a matrix product")
+    with BLAS.large():
+        return np.matmul(a, b, out)
 
 
 def _sparse_product(a: Any, b: Any) -> Matrix:

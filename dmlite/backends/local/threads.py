@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import ExitStack
+from contextlib import contextmanager
 from functools import cache
 from typing import Any, Final
 
@@ -35,32 +35,71 @@ def pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max(1, cores() - 1), "dmlite")
 
 
-class _OneBlasThread:
-    """While anybody is inside, a product runs on the thread that asks for it: two pools of threads would fight for the cores."""
+class _Blas:
+    """How many threads a product may start. Two pools would fight for the cores, and small products wait longer for a second thread
+    than they take, so inside of a run it is one, but for products that say that they are large."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._inside = 0
-        self._limit = ExitStack()
+        self._alone = self._large = self._calm = 0  # how many are inside
+        self._before: list[tuple[Any, int]] = []  # libraries, and the threads they had
 
-    def __enter__(self) -> None:
-        with self._lock:
-            self._inside += 1
-            if self._inside == 1:
-                self._limit.enter_context(_blas().limit(limits=1, user_api="blas"))
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """A product runs on the thread that asks for it, whatever its size."""
+        with self._inside("_alone"):
+            yield
 
-    def __exit__(self, *_: object) -> None:
+    @contextmanager
+    def large(self) -> Iterator[None]:
+        """A product may use all cores, unless others run beside it."""
+        with self._inside("_large"):
+            yield
+
+    @contextmanager
+    def run(self, *, calm: bool) -> Iterator[None]:
+        """Whatever `calm` does ends with the outermost run; calm: from its start on."""
+        before = self._calm
+        try:
+            if calm:
+                self.calm()
+            yield
+        finally:
+            if self._calm > before:
+                self._change("_calm", before - self._calm)
+
+    def calm(self) -> None:
+        """From here to the end of the run products keep to one thread."""
+        if not self._calm:
+            self._change("_calm", 1)
+
+    @contextmanager
+    def _inside(self, what: str) -> Iterator[None]:
+        self._change(what, 1)
+        try:
+            yield
+        finally:
+            self._change(what, -1)
+
+    def _change(self, what: str, by: int) -> None:
         with self._lock:
-            self._inside -= 1
-            if not self._inside:
-                self._limit.close()
+            setattr(self, what, getattr(self, what) + by)
+            if self._alone or (self._calm and not self._large):
+                self._before = self._before or [(library, library.num_threads) for library in _libraries()]
+                for library, _ in self._before:
+                    library.set_num_threads(1)
+            elif self._before:
+                for library, threads in self._before:
+                    library.set_num_threads(threads)
+                self._before = []
 
 
 @cache
-def _blas() -> Any:
+def _libraries() -> list[Any]:
+    """The copies of BLAS in this process."""
     from threadpoolctl import ThreadpoolController
 
-    return ThreadpoolController()
+    return ThreadpoolController().select(user_api="blas").lib_controllers
 
 
-ALONE: Final = _OneBlasThread()
+BLAS: Final = _Blas()
