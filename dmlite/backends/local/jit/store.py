@@ -113,7 +113,7 @@ class _Compiler:
         package = str(Path(__file__).parents[4])
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH", ""))))}
         process = subprocess.Popen(
-            [sys.executable, "-m", "dmlite.backends.local.jit.compiler"],
+            [sys.executable, "-P", "-m", "dmlite.backends.local.jit.compiler"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment,
         )  # fmt: skip
         atexit.register(process.kill)
