@@ -1,0 +1,180 @@
+"""Runs every workload on every peer, each run in a process of its own, peers taking turns."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from tests.benchmarks import systemds
+from tests.benchmarks.workload import Workload, save
+
+ROOT = Path(__file__).parents[2]
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+# What a peer needs beside NumPy, SciPy and Numba, which dmlite needs itself.
+PACKAGES = {"torch": "torch", "scikit-learn": "sklearn", "mllib": "pyspark"}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One process: seconds of the first run and of later ones, seconds and peak bytes of the process, and what came out.
+
+    before  bytes resident before the work and inputs their part; 0 where the process does not tell
+    peak    most bytes resident during the work, or of the whole process
+    """
+
+    first: float
+    later: list[float]
+    results: dict[str, float]
+    peak: int
+    process: int
+    wall: float
+    before: int = 0
+    inputs: int = 0
+
+
+class Failed(Exception):
+    """A run did not end well; holds what it printed last."""
+
+
+@dataclass
+class Harness:
+    """Where things are: a folder for inputs and scratch files, and the interpreters of the peers."""
+
+    scratch: Path
+    peers: Path
+    systemds: Path | None = None
+    quick: bool = False
+    scale: float = 1.0
+    _java: systemds.SystemDS | None = field(default=None, repr=False)
+
+    # ------------------------------------------------------------ peers
+    def installed(self, workload: Workload) -> list[str]:
+        """Names of the peers that can run here, dmlite first."""
+        found = ["dmlite"]
+        if "omit" not in workload.systemds and systemds.found(self.systemds):
+            found.append("systemds")
+        return found + [name for name in workload.peers if name not in PACKAGES or self._has(PACKAGES[name])]
+
+    def _has(self, package: str) -> bool:
+        code = f"import importlib.util, sys; sys.exit(importlib.util.find_spec({package!r}) is None)"
+        return subprocess.run([self.peers, "-c", code], check=False).returncode == 0
+
+    # ------------------------------------------------------------ inputs
+    def sizes(self, workload: Workload) -> dict[str, Any]:
+        sizes = dict(workload.quick if self.quick else workload.full)
+        if "rows" in sizes:
+            sizes["rows"] = max(1, int(sizes["rows"] * self.scale))
+        return sizes
+
+    def inputs(self, workload: Workload) -> Path:
+        """The folder of the inputs, which are made once for the same sizes."""
+        sizes = self.sizes(workload)
+        folder = self.scratch / "-".join([workload.inputs.__name__, *(f"{k}{v}" for k, v in sorted(sizes.items()))])
+        if not folder.exists():
+            code = "import sys, json; from tests.benchmarks.harness import make; make(*sys.argv[1:])"
+            subprocess.run([sys.executable, "-c", code, workload.name, json.dumps(sizes), str(folder)], check=True, cwd=ROOT)
+        return folder
+
+    # ------------------------------------------------------------ runs
+    def run(self, workload: Workload, peer: str, environment: Mapping[str, str] | None = None, repeats: int | None = None) -> Run:
+        """One process. Raises Failed."""
+        again = (1 if self.quick else workload.repeats) if repeats is None else repeats
+        folder = self.inputs(workload)
+        if peer == "systemds":
+            return self._run_systemds(workload, folder, again)
+        python = self.peers if peer in PACKAGES else Path(sys.executable)
+        command = [python, "-m", "tests.benchmarks.child", workload.name, peer, folder, again]
+        threads = {} if peer == "dmlite" else _threads(workload.threads.get(peer, CORES))
+        output, wall, process = self.process(command, threads | dict(environment or {}))
+        found = json.loads(output.splitlines()[-1])
+        return Run(wall=wall, process=process, **found)
+
+    def _run_systemds(self, workload: Workload, folder: Path, repeats: int) -> Run:
+        if self._java is None:
+            assert self.systemds is not None
+            place = self.scratch / "systemds"
+            place.mkdir(exist_ok=True)
+            self._java = systemds.SystemDS(self.systemds, place)
+        from tests.benchmarks.workload import load
+
+        inputs = load(folder)
+        for name, value in inputs.items():
+            if hasattr(value, "shape") and not (folder / f"{name}.bin").exists():
+                systemds.write(value, folder / f"{name}.bin")
+        path = self._java.scratch / f"{workload.name}.dml"
+        path.write_text(systemds.script(workload, inputs, folder, repeats), encoding="utf-8")
+        del inputs
+        command = self._java.command(path, dict(workload.systemds))
+        output, wall, process = self.process([*command, "-stats"], {}, self._java.scratch)
+        return Run(wall=wall, process=process, peak=process, **systemds.parsed(output, workload.results))
+
+    def process(self, command: Sequence[Any], environment: Mapping[str, str], folder: Path = ROOT) -> tuple[str, float, int]:
+        """What a process printed, its seconds, and the peak of its resident bytes. Raises Failed."""
+        start = perf_counter()
+        with (self.scratch / "output.txt").open("w+b") as output:
+            child = subprocess.Popen(
+                [str(word) for word in command],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                cwd=folder,
+                env={**os.environ, **environment},
+            )
+            _, status, usage = os.wait4(child.pid, 0)
+            child.returncode = os.waitstatus_to_exitcode(status)
+            wall = perf_counter() - start
+            output.seek(0)
+            text = output.read().decode("utf-8", "replace")
+        if child.returncode:
+            raise Failed(text[-2000:])
+        return text, wall, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def make(name: str, sizes: str, folder: str) -> None:
+    """The inputs of a workload; in a process of its own, whose memory they leave."""
+    from tests.benchmarks.workloads import WORKLOADS
+
+    save(WORKLOADS[name].inputs(**json.loads(sizes)), Path(folder))
+
+
+def _threads(count: int) -> dict[str, str]:
+    return {f"{name}_NUM_THREADS": str(count) for name in ("OMP", "OPENBLAS", "MKL", "NUMBA")}
+
+
+def turns(
+    harness: Harness, workloads: Sequence[Workload], rounds: int, only: Sequence[str]
+) -> Iterator[tuple[Workload, str, Run | Failed]]:
+    """All runs of all workloads; in every other round the peers come in the opposite order. A peer that failed is left out from then on."""
+    for workload in workloads:
+        peers = [peer for peer in harness.installed(workload) if not only or peer in only]
+        for round_ in range(rounds):
+            for peer in peers[:: -1 if round_ % 2 else 1]:
+                try:
+                    yield workload, peer, harness.run(workload, peer)
+                except Failed as failed:
+                    peers = [other for other in peers if other != peer]
+                    yield workload, peer, failed
+
+
+def agree(one: Mapping[str, float], other: Mapping[str, float], tolerance: float) -> bool:
+    """Whether two peers found the same, as far as both tell."""
+    return all(math.isclose(one[k], other[k], rel_tol=tolerance, abs_tol=1e-12) for k in one.keys() & other.keys())
+
+
+def as_json(runs: Mapping[str, Mapping[str, list[Run]]]) -> str:
+    plain = {name: {peer: [asdict(run) for run in found] for peer, found in peers.items()} for name, peers in runs.items()}
+    return json.dumps(plain, indent=1)
+
+
+def from_json(text: str) -> dict[str, dict[str, list[Run]]]:
+    """What `as_json` made."""
+    plain = json.loads(text)
+    return {name: {peer: [Run(**run) for run in found] for peer, found in peers.items()} for name, peers in plain.items()}

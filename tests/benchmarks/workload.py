@@ -1,0 +1,118 @@
+"""What a workload is: a script, its inputs, the same by hand for every peer, and the ratios that are to be reached.
+
+Nothing here imports dmlite, so that a peer may live in an interpreter without it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.sparse import csr_array
+
+Inputs = dict[str, Any]
+Results = dict[str, float]
+# From the inputs to what is timed; what is prepared before (a transposed copy, say) is not.
+Peer = Callable[[Inputs], Callable[[], Results]]
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is to be reached against one peer.
+
+    kind    "faster" for time of the peer / time of dmlite of at least `ratio`, "at most" for time of dmlite / time of the peer,
+            "bandwidth" for the part of the bandwidth of a copy that reading the inputs reaches, where the peer copies them as often as
+            the script reads them, and a copy moves each byte twice; "memory" for peak memory of dmlite / that of the peer
+    """
+
+    peer: str
+    kind: str
+    ratio: float
+
+    def measured(self, ours: float, theirs: float) -> float:
+        """The ratio that was reached, from two times or two sizes."""
+        return {"faster": theirs / ours, "bandwidth": theirs / (2 * ours)}.get(self.kind, ours / theirs)
+
+    def holds(self, measured: float) -> bool:
+        return measured >= self.ratio if self.kind in ("faster", "bandwidth") else measured <= self.ratio
+
+    def __str__(self) -> str:
+        words = {"faster": "≥ {} × {}", "at most": "≤ {} × {}", "bandwidth": "≥ {} of the bandwidth of {}", "memory": "≤ {} × memory of {}"}
+        return words[self.kind].format(f"{self.ratio:g}", self.peer)
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One row of the table.
+
+    inputs      matrices and numbers, from the sizes; the same every time
+    header      `source` and functions of the script
+    body        what is timed; leaves numbers under the names of `results`
+    peers       by name; "dmlite" and "systemds" run the script and are not listed
+    full quick  the sizes of a measurement, and of a check that it works; "rows" is what --scale multiplies
+    first       whether the first run in a process counts, compilation and planning included, instead of the later ones
+    repeats     runs in a process after the first
+    tolerance   relative, between the results of any two peers
+    threads     of BLAS and Numba, where a peer is better off with another number than there are cores
+    systemds    settings of its configuration file, and under "omit" anything to keep it out with the reason
+    """
+
+    name: str
+    title: str
+    inputs: Callable[..., Inputs]
+    body: str
+    results: tuple[str, ...]
+    full: Mapping[str, Any]
+    quick: Mapping[str, Any]
+    peers: Mapping[str, Peer] = field(default_factory=dict)
+    targets: tuple[Target, ...] = ()
+    header: str = ""
+    first: bool = False
+    repeats: int = 3
+    tolerance: float = 1e-6
+    threads: Mapping[str, int] = field(default_factory=dict)
+    systemds: Mapping[str, str] = field(default_factory=dict)
+    systemds_body: str = ""
+    note: str = ""
+
+
+def save(inputs: Inputs, folder: Path) -> None:
+    """Inputs as plain arrays, so that loading them needs no memory beside them."""
+    folder.mkdir(parents=True)
+    kinds: dict[str, Any] = {}
+    for name, value in inputs.items():
+        if isinstance(value, csr_array):
+            kinds[name] = {"shape": value.shape}
+            for part in ("data", "indices", "indptr"):
+                np.save(folder / f"{name}.{part}.npy", getattr(value, part))
+        elif isinstance(value, np.ndarray):
+            kinds[name] = "dense"
+            np.save(folder / f"{name}.npy", value)
+        else:
+            kinds[name] = {"value": value}
+    (folder / "inputs.json").write_text(json.dumps(kinds), encoding="utf-8")
+
+
+def load(folder: Path) -> Inputs:
+    """What `save` wrote."""
+    inputs: Inputs = {}
+    for name, kind in json.loads((folder / "inputs.json").read_text(encoding="utf-8")).items():
+        if kind == "dense":
+            inputs[name] = np.load(folder / f"{name}.npy")
+        elif "shape" in kind:
+            parts = (np.load(folder / f"{name}.{part}.npy") for part in ("data", "indices", "indptr"))
+            inputs[name] = csr_array(tuple(parts), shape=tuple(kind["shape"]))
+        else:
+            inputs[name] = kind["value"]
+    return inputs
+
+
+def size(inputs: Inputs) -> int:
+    """Bytes of all matrices."""
+    dense = sum(value.nbytes for value in inputs.values() if isinstance(value, np.ndarray))
+    sparse = [value for value in inputs.values() if isinstance(value, csr_array)]
+    return dense + sum(value.data.nbytes + value.indices.nbytes + value.indptr.nbytes for value in sparse)

@@ -1,0 +1,3 @@
+"""Factorisations of large sparse matrices."""
+
+WORKLOADS = ()
