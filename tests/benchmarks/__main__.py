@@ -14,8 +14,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.benchmarks.harness import CORES, Failed, Harness, as_json, from_json, turns
+from tests.benchmarks.harness import Failed, Harness, as_json, from_json, turns
 from tests.benchmarks.report import counted, markdown
+from tests.benchmarks.workload import CORES
 from tests.benchmarks.workloads import WORKLOADS
 
 

@@ -14,10 +14,9 @@ from time import perf_counter
 from typing import Any
 
 from tests.benchmarks import systemds
-from tests.benchmarks.workload import Workload, save
+from tests.benchmarks.workload import CORES, Workload, load, save
 
 ROOT = Path(__file__).parents[2]
-CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 # What a peer needs beside NumPy, SciPy and Numba, which dmlite needs itself.
 PACKAGES = {"torch": "torch", "scikit-learn": "sklearn", "mllib": "pyspark"}
 
@@ -103,8 +102,6 @@ class Harness:
             place = self.scratch / "systemds"
             place.mkdir(exist_ok=True)
             self._java = systemds.SystemDS(self.systemds, place)
-        from tests.benchmarks.workload import load
-
         inputs = load(folder)
         for name, value in inputs.items():
             if hasattr(value, "shape") and not (folder / f"{name}.bin").exists():

@@ -89,6 +89,8 @@ class SystemDS:
         self.package = next(python.absolute().parents[1].glob("lib/python3*/site-packages/systemds"))
         self.scratch = scratch
         self.heap = heap
+        if (scratch / "nn").exists():
+            return
         with zipfile.ZipFile(self.package / "SystemDS.jar") as jar:  # its layers, found as nn/ from the folder of the script
             jar.extractall(scratch / "jar", [name for name in jar.namelist() if name.startswith("scripts/nn/")])
         (scratch / "nn").symlink_to(scratch / "jar/scripts/nn")

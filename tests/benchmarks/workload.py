@@ -6,6 +6,7 @@ Nothing here imports dmlite, so that a peer may live in an interpreter without i
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array
 
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 Inputs = dict[str, Any]
 Results = dict[str, float]
 # From the inputs to what is timed; what is prepared before (a transposed copy, say) is not.
