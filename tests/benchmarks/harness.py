@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -23,20 +23,17 @@ PACKAGES = {"torch": "torch", "scikit-learn": "sklearn", "mllib": "pyspark"}
 
 @dataclass(frozen=True)
 class Run:
-    """One process: seconds of the first run and of later ones, seconds and peak bytes of the process, and what came out.
+    """One process: seconds of the first run and of the later ones, what came out, and seconds and peak bytes of the process.
 
-    before  bytes resident before the work and inputs their part; 0 where the process does not tell
-    peak    most bytes resident during the work, or of the whole process
+    idle  peak bytes of the same process at tiny sizes: the interpreter, what it imports, and what it compiles
     """
 
     first: float
     later: list[float]
     results: dict[str, float]
-    peak: int
-    process: int
     wall: float
-    before: int = 0
-    inputs: int = 0
+    peak: int
+    idle: int = 0
 
 
 class Failed(Exception):
@@ -52,13 +49,14 @@ class Harness:
     systemds: Path | None = None
     quick: bool = False
     scale: float = 1.0
+    _idle: dict[tuple[str, str], int] = field(default_factory=dict, repr=False)
     _java: systemds.SystemDS | None = field(default=None, repr=False)
 
     # ------------------------------------------------------------ peers
     def installed(self, workload: Workload) -> list[str]:
         """Names of the peers that can run here, dmlite first."""
         found = ["dmlite"]
-        if "omit" not in workload.systemds and systemds.found(self.systemds):
+        if systemds.found(self.systemds):
             found.append("systemds")
         return found + [name for name in workload.peers if name not in PACKAGES or self._has(PACKAGES[name])]
 
@@ -67,34 +65,37 @@ class Harness:
         return subprocess.run([self.peers, "-c", code], check=False).returncode == 0
 
     # ------------------------------------------------------------ inputs
-    def sizes(self, workload: Workload) -> dict[str, Any]:
-        sizes = dict(workload.quick if self.quick else workload.full)
-        if "rows" in sizes:
+    def _sizes(self, workload: Workload, quick: bool) -> dict[str, Any]:
+        sizes = dict(workload.quick if quick else workload.full)
+        if "rows" in sizes and not quick:
             sizes["rows"] = max(1, int(sizes["rows"] * self.scale))
         return sizes
 
-    def inputs(self, workload: Workload) -> Path:
+    def _inputs(self, workload: Workload, quick: bool) -> Path:
         """The folder of the inputs, which are made once for the same sizes."""
-        sizes = self.sizes(workload)
+        sizes = self._sizes(workload, quick)
         folder = self.scratch / "-".join([workload.inputs.__name__, *(f"{k}{v}" for k, v in sorted(sizes.items()))])
         if not folder.exists():
-            code = "import sys, json; from tests.benchmarks.harness import make; make(*sys.argv[1:])"
+            code = "import sys; from tests.benchmarks.harness import make; make(*sys.argv[1:])"
             subprocess.run([sys.executable, "-c", code, workload.name, json.dumps(sizes), str(folder)], check=True, cwd=ROOT)
         return folder
 
     # ------------------------------------------------------------ runs
-    def run(self, workload: Workload, peer: str, environment: Mapping[str, str] | None = None, repeats: int | None = None) -> Run:
-        """One process. Raises Failed."""
-        again = (1 if self.quick else workload.repeats) if repeats is None else repeats
-        folder = self.inputs(workload)
+    def run(self, workload: Workload, peer: str) -> Run:
+        """One process, and before the first of its kind one at tiny sizes to know what memory it takes anyway. Raises Failed."""
+        if (workload.name, peer) not in self._idle:
+            self._idle[workload.name, peer] = self._run(workload, peer, True).peak
+        return replace(self._run(workload, peer, self.quick), idle=self._idle[workload.name, peer])
+
+    def _run(self, workload: Workload, peer: str, quick: bool) -> Run:
+        again = 1 if quick else workload.repeats
+        folder = self._inputs(workload, quick)
         if peer == "systemds":
             return self._run_systemds(workload, folder, again)
         python = self.peers if peer in PACKAGES else Path(sys.executable)
         command = [python, "-m", "tests.benchmarks.child", workload.name, peer, folder, again]
-        threads = {} if peer == "dmlite" else _threads(workload.threads.get(peer, CORES))
-        output, wall, process = self.process(command, threads | dict(environment or {}))
-        found = json.loads(output.splitlines()[-1])
-        return Run(wall=wall, process=process, **found)
+        output, wall, peak = self.process(command, {} if peer == "dmlite" else _threads(workload.threads.get(peer, CORES)))
+        return Run(wall=wall, peak=peak, **json.loads(output.splitlines()[-1]))
 
     def _run_systemds(self, workload: Workload, folder: Path, repeats: int) -> Run:
         if self._java is None:
@@ -110,8 +111,11 @@ class Harness:
         path.write_text(systemds.script(workload, inputs, folder, repeats), encoding="utf-8")
         del inputs
         command = self._java.command(path, dict(workload.systemds))
-        output, wall, process = self.process([*command, "-stats"], {}, self._java.scratch)
-        return Run(wall=wall, process=process, peak=process, **systemds.parsed(output, workload.results))
+        output, wall, peak = self.process([*command, "-stats"], {}, self._java.scratch)
+        found = systemds.parsed(output, workload.results)
+        if found is None:  # an error in a script ends it with the status of success
+            raise Failed(output[-2000:])
+        return Run(wall=wall, peak=peak, **found)
 
     def process(self, command: Sequence[Any], environment: Mapping[str, str], folder: Path = ROOT) -> tuple[str, float, int]:
         """What a process printed, its seconds, and the peak of its resident bytes. Raises Failed."""

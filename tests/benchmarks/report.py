@@ -21,9 +21,9 @@ def seconds(workload: Workload, runs: Sequence[Run]) -> list[float]:
     return [statistics.median(counted(workload, run)) for run in runs]
 
 
-def memory(run: Run) -> int:
-    """Bytes that the work took with its inputs: its peak above what was resident before, and the inputs."""
-    return run.peak - run.before + run.inputs
+def memory(runs: Sequence[Run]) -> float:
+    """Bytes that the work took, inputs included: the peak of the process above that of the same process at tiny sizes."""
+    return statistics.median(max(run.peak - run.idle, 1) for run in runs)
 
 
 def markdown(workloads: Sequence[Workload], runs: Mapping[str, Runs], heading: str) -> str:
@@ -44,7 +44,7 @@ def _target(workload: Workload, target: Target, runs: Runs) -> list[str]:
         return []
     ours, theirs = runs["dmlite"], runs[target.peer]
     if target.kind == "memory":
-        measured = target.measured(*(statistics.median(map(memory, found)) for found in (ours, theirs)))
+        measured = target.measured(*(memory(found) for found in (ours, theirs)))
     else:
         measured = target.measured(*(statistics.median(seconds(workload, found)) for found in (ours, theirs)))
     return [f"| {workload.title} | {target} | {measured:.2f} | {'yes' if target.holds(measured) else '**no**'} |"]
@@ -54,7 +54,7 @@ def _row(workload: Workload, peer: str, runs: Sequence[Run], ours: Sequence[Run]
     times = seconds(workload, runs)
     spread = f"{statistics.median(times):.3f} ({min(times):.3f} to {max(times):.3f})"
     first = statistics.median(run.first for run in runs)
-    work = f"{statistics.median(map(memory, runs)) / 1e6:.0f} MB" if runs[0].before else ""
-    process = f"{statistics.median(run.process for run in runs) / 1e6:.0f} MB"
+    work = f"{memory(runs) / 1e6:.0f} MB"
+    process = f"{statistics.median(run.peak for run in runs) / 1e6:.0f} MB"
     same = all(agree(run.results, ours[0].results, workload.tolerance) for run in runs)
     return f"| {workload.name} | {peer} | {len(runs)} | {spread} | {first:.3f} | {work} | {process} | {'yes' if same else '**no**'} |"

@@ -72,9 +72,14 @@ def script(workload: Workload, inputs: Inputs, folder: Path, repeats: int) -> st
     kept = [f"{name}_kept = {name}" for name in inputs]
     again = [f"  {name} = {name}_kept" for name in inputs]
     shown = [f'  print("result {name} " + {name})' for name in workload.results]
-    lines += [*kept, f"for (round in 1:{repeats + 1}) {{", *again, "  go = TRUE", "  start = time()", "  while (go) {"]
-    lines += [workload.systemds_body or workload.body, "  go = FALSE", "  }", '  print("seconds " + (time() - start) / 1e9)', *shown, "}"]
+    lines += [*kept, f"for (round in 1:{repeats + 1}) {{", *again, "  start = time()", *_fenced(workload.others or workload.body)]
+    lines += ['  print("seconds " + (time() - start) / 1e9)', *_fenced(workload.check), *shown, "}"]
     return "\n".join(lines) + "\n"
+
+
+def _fenced(text: str) -> list[str]:
+    """Statements in a loop that runs once, which neither the clock nor the compiler of SystemDS moves across."""
+    return ["  go = TRUE", "  while (go) {", text, "  go = FALSE", "  }"]
 
 
 def _literal(value: Any) -> str:
@@ -106,16 +111,14 @@ class SystemDS:
         return [*java, *words]
 
 
-def parsed(output: str, names: tuple[str, ...]) -> dict[str, Any]:
-    """Times and results that a script of `script` printed; the first run takes its compilation along."""
+def parsed(output: str, names: tuple[str, ...]) -> dict[str, Any] | None:
+    """Times and results that a script of `script` printed, None if it did not come to them; the first run takes its compilation along."""
     seconds = [float(s) for s in re.findall(r"^seconds (\S+)", output, re.M)]
     compilation = re.search(r"^Total compilation time:\s+([\d.,]+)", output, re.M)
-    results = {name: float(re.findall(rf"^result {name} (\S+)", output, re.M)[-1]) for name in names}
-    return {
-        "first": seconds[0] + (float(compilation[1].replace(",", "")) if compilation else 0.0),
-        "later": seconds[1:],
-        "results": results,
-    }
+    results = {name: float(value) for name, value in re.findall(r"^result (\w+) (\S+)", output, re.M)}
+    if compilation is None or results.keys() != set(names):
+        return None
+    return {"first": seconds[0] + float(compilation[1].replace(",", "")), "later": seconds[1:], "results": results}
 
 
 def found(python: Path | None) -> bool:

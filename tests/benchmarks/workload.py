@@ -18,8 +18,10 @@ from scipy.sparse import csr_array
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 Inputs = dict[str, Any]
 Results = dict[str, float]
-# From the inputs to what is timed; what is prepared before (a transposed copy, say) is not.
-Peer = Callable[[Inputs], Callable[[], Results]]
+# What is timed; what takes time only to tell the results (or to fetch them from elsewhere) comes in a function to call afterwards.
+Work = Callable[[], "Results | Callable[[], Results]"]
+# From the inputs to the work; what is prepared here (a transposed copy, say) is not timed.
+Peer = Callable[[Inputs], Work]
 
 
 @dataclass(frozen=True)
@@ -53,14 +55,17 @@ class Workload:
 
     inputs      matrices and numbers, from the sizes; the same every time
     header      `source` and functions of the script
-    body        what is timed; leaves numbers under the names of `results`
+    body        what is timed; leaves the variables `results`
+    check       run after the clock has stopped, on the inputs and the variables `leaves` of the body; leaves `results` instead
     peers       by name; "dmlite" and "systemds" run the script and are not listed
     full quick  the sizes of a measurement, and of a check that it works; "rows" is what --scale multiplies
     first       whether the first run in a process counts, compilation and planning included, instead of the later ones
     repeats     runs in a process after the first
     tolerance   relative, between the results of any two peers
     threads     of BLAS and Numba, where a peer is better off with another number than there are cores
-    systemds    settings of its configuration file, and under "omit" anything to keep it out with the reason
+    systemds    settings of its configuration file
+    others      the body for SystemDS, where that has to be another one
+    note        what a reader must know to judge the ratios
     """
 
     name: str
@@ -73,12 +78,14 @@ class Workload:
     peers: Mapping[str, Peer] = field(default_factory=dict)
     targets: tuple[Target, ...] = ()
     header: str = ""
+    check: str = ""
+    leaves: tuple[str, ...] = ()
     first: bool = False
     repeats: int = 3
     tolerance: float = 1e-6
     threads: Mapping[str, int] = field(default_factory=dict)
     systemds: Mapping[str, str] = field(default_factory=dict)
-    systemds_body: str = ""
+    others: str = ""
     note: str = ""
 
 
@@ -111,10 +118,3 @@ def load(folder: Path) -> Inputs:
         else:
             inputs[name] = kind["value"]
     return inputs
-
-
-def size(inputs: Inputs) -> int:
-    """Bytes of all matrices."""
-    dense = sum(value.nbytes for value in inputs.values() if isinstance(value, np.ndarray))
-    sparse = [value for value in inputs.values() if isinstance(value, csr_array)]
-    return dense + sum(value.data.nbytes + value.indices.nbytes + value.indptr.nbytes for value in sparse)

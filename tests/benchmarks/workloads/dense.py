@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from tests.benchmarks.workload import CORES, Inputs, Results, Target, Workload
+from tests.benchmarks.workload import CORES, Inputs, Results, Target, Work, Workload
 
 # ---------------------------------------------------------------- conjugate gradients
 LRCG = """
@@ -36,12 +36,12 @@ def regression(rows: int, cols: int, iterations: int) -> Inputs:
     return {"X": X, "y": X @ np.linspace(-1, 1, cols)[:, None] + rng.standard_normal((rows, 1)), "iterations": iterations}
 
 
-def lrcg_numpy(inputs: Inputs) -> Callable[[], Results]:
+def lrcg_numpy(inputs: Inputs) -> Work:
     X = inputs["X"]
     return _conjugate(inputs, lambda p: X.T @ (X @ p))
 
 
-def _conjugate(inputs: Inputs, product: Callable[[np.ndarray], np.ndarray]) -> Callable[[], Results]:
+def _conjugate(inputs: Inputs, product: Callable[[np.ndarray], np.ndarray]) -> Work:
     X, y = inputs["X"], inputs["y"]
 
     def work() -> Results:
@@ -59,14 +59,14 @@ def _conjugate(inputs: Inputs, product: Callable[[np.ndarray], np.ndarray]) -> C
     return work
 
 
-def lrcg_numba(inputs: Inputs) -> Callable[[], Results]:
+def lrcg_numba(inputs: Inputs) -> Work:
     """The two products with X in one pass."""
     from tests.benchmarks.workloads import by_hand
 
     return _conjugate(inputs, lambda p: by_hand.gram_vector(inputs["X"], p.ravel(), CORES)[:, None])
 
 
-def copy(inputs: Inputs) -> Callable[[], Results]:
+def copy(inputs: Inputs) -> Work:
     """Copies X as often as the script reads it, with a thread for each core."""
     X = inputs["X"]
     Y = np.empty_like(X)
@@ -98,7 +98,7 @@ def cells(rows: int, cols: int, iterations: int) -> Inputs:
     return {"X": rng.random((rows, cols)) - 0.5, "Y": rng.random((rows, cols)), "w": rng.random((rows, 1)), "iterations": iterations}
 
 
-def chains_numpy(inputs: Inputs) -> Callable[[], Results]:
+def chains_numpy(inputs: Inputs) -> Work:
     X, Y, w = inputs["X"], inputs["Y"], inputs["w"]
 
     def work() -> Results:
@@ -112,7 +112,7 @@ def chains_numpy(inputs: Inputs) -> Callable[[], Results]:
     return work
 
 
-def chains_numba(inputs: Inputs) -> Callable[[], Results]:
+def chains_numba(inputs: Inputs) -> Work:
     """Both chains in one pass."""
     from tests.benchmarks.workloads import by_hand
 

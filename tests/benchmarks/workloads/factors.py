@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy.sparse import csr_array, random_array
 
-from tests.benchmarks.workload import Inputs, Results, Target, Workload
+from tests.benchmarks.workload import Inputs, Results, Target, Work, Workload
 
 # ---------------------------------------------------------------- weighted division, both sides, and the squared loss
 WDIVMM = """
@@ -30,7 +30,7 @@ def weights(rows: int, cols: int, density: float, rank: int, iterations: int) ->
     return {"W": W, "U": rng.uniform(0.1, 1, (rows, rank)), "V": rng.uniform(0.1, 1, (cols, rank)), "iterations": iterations}
 
 
-def wdivmm_numba(inputs: Inputs) -> Callable[[], Results]:
+def wdivmm_numba(inputs: Inputs) -> Work:
     """Products by hand over CSR, the one from the left over a transposed copy that is made once before."""
     from tests.benchmarks.workloads import by_hand
 
@@ -51,7 +51,7 @@ def wdivmm_numba(inputs: Inputs) -> Callable[[], Results]:
     return work
 
 
-def wdivmm_scipy(inputs: Inputs) -> Callable[[], Results]:
+def wdivmm_scipy(inputs: Inputs) -> Work:
     """The product in the cells of W by gathered rows, a stretch of them at a time, then sparse products."""
     W = inputs["W"]
     rows = np.repeat(np.arange(W.shape[0]), np.diff(W.indptr))
@@ -71,6 +71,58 @@ def wdivmm_scipy(inputs: Inputs) -> Callable[[], Results]:
     return work
 
 
+# ---------------------------------------------------------------- alternating least squares
+ALS = """
+[U, V] = alsCG(X=X, rank=rank, regType="wL2", reg=reg, maxi=turns, check=FALSE, thr=0.0001, seed=7, verbose=FALSE)
+"""
+ALS_CHECK = "rmse = sqrt(sum((X != 0) * (X - U %*% V)^2) / sum(X != 0))"
+
+
+def ratings(rows: int, cols: int, known: int, rank: int, reg: float, turns: int, turns_systemds: int, turns_mllib: int) -> Inputs:
+    """Ratings of about `known` items, some much more popular than others, by a model of that rank around 3, with noise."""
+    rng = np.random.default_rng(5)
+    popular = np.cumsum(1 / np.arange(20, cols + 20))
+    cells = rng.integers(0, rows, known) * np.int64(cols) + np.searchsorted(popular, rng.random(known) * popular[-1])
+    row, col = np.divmod(np.unique(cells), cols)
+    U, V = rng.normal(size=(rows, rank)), rng.normal(size=(cols, rank))
+    values = 3 + np.einsum("ij,ij->i", U[row], V[col]) / np.sqrt(rank) + 0.5 * rng.normal(size=len(row))
+    X = csr_array((values, (row, col)), shape=(rows, cols))
+    return {"X": X, "rank": rank, "reg": reg, "turns": turns, "turns_systemds": turns_systemds, "turns_mllib": turns_mllib}
+
+
+def als_mllib(inputs: Inputs) -> Work:
+    """Spark in one process with two threads; the ratings are cached before."""
+    import tempfile
+
+    from pyspark.ml.recommendation import ALS
+    from pyspark.sql import SparkSession
+
+    X = inputs["X"].tocoo()
+    settings = {"spark.driver.memory": "4g", "spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false"}
+    session = SparkSession.builder.master("local[2]").config(map=settings).getOrCreate()
+    folder = tempfile.TemporaryDirectory()
+    np.savetxt(f"{folder.name}/ratings.csv", np.c_[X.row, X.col, X.data], delimiter=",", fmt=["%d", "%d", "%.17g"])
+    table = session.read.csv(folder.name, schema="user INT, item INT, rating DOUBLE").cache()
+    table.count()
+    model = ALS(rank=inputs["rank"], maxIter=inputs["turns_mllib"], regParam=inputs["reg"], seed=7)
+
+    def work() -> Callable[[], Results]:
+        found = model.fit(table)
+
+        def results() -> Results:
+            folder.cleanup()
+            sides = []
+            for factors, count in ((found.userFactors, X.shape[0]), (found.itemFactors, X.shape[1])):
+                sides.append(np.zeros((count, inputs["rank"])))
+                for row in factors.collect():
+                    sides[-1][row["id"]] = row["features"]
+            return {"rmse": np.sqrt(np.mean((X.data - np.einsum("ij,ij->i", sides[0][X.row], sides[1][X.col])) ** 2))}
+
+        return results
+
+    return work
+
+
 WORKLOADS = (
     Workload(
         name="wdivmm",
@@ -83,5 +135,29 @@ WORKLOADS = (
         peers={"numpy": wdivmm_scipy, "numba": wdivmm_numba},
         targets=(Target("systemds", "faster", 3), Target("numba", "at most", 1.15)),
         tolerance=1e-9,
+    ),
+    Workload(
+        name="als",
+        title="ALS, 2e6 ratings, rank 10, to equal RMSE",
+        inputs=ratings,
+        body=ALS,
+        others=ALS.replace("maxi=turns", "maxi=turns_systemds"),
+        check=ALS_CHECK,
+        leaves=("U", "V"),
+        results=("rmse",),
+        full={
+            **{"rows": 60_000, "cols": 10_000, "known": 2_100_000, "rank": 10, "reg": 0.05},
+            **{"turns": 6, "turns_systemds": 22, "turns_mllib": 8},
+        },
+        quick={
+            **{"rows": 200, "cols": 50, "known": 5000, "rank": 2, "reg": 0.05},
+            **{"turns": 20, "turns_systemds": 40, "turns_mllib": 20},
+        },
+        peers={"mllib": als_mllib},
+        targets=(Target("systemds", "faster", 3), Target("mllib", "faster", 5)),
+        repeats=1,
+        tolerance=0.02,
+        note="Each makes as many turns as it needs for an RMSE of at most 0.565 on the ratings it learns from, with the same penalty, "
+        "which counts each factor as often as it has ratings: alsCG 6, SystemDS 22 (it counts both sides of a turn), MLlib 8.",
     ),
 )
