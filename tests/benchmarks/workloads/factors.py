@@ -151,7 +151,7 @@ WORKLOADS = (
         },
         quick={
             **{"rows": 200, "cols": 50, "known": 5000, "rank": 2, "reg": 0.05},
-            **{"turns": 20, "turns_systemds": 40, "turns_mllib": 20},
+            **{"turns": 8, "turns_systemds": 24, "turns_mllib": 9},
         },
         peers={"mllib": als_mllib},
         targets=(Target("systemds", "faster", 3), Target("mllib", "faster", 5)),
