@@ -8,6 +8,7 @@ import re
 import struct
 import subprocess
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -100,9 +101,9 @@ class SystemDS:
             jar.extractall(scratch / "jar", [name for name in jar.namelist() if name.startswith("scripts/nn/")])
         (scratch / "nn").symlink_to(scratch / "jar/scripts/nn")
 
-    def command(self, path: Path, settings: dict[str, str]) -> list[str]:
+    def command(self, path: Path, settings: Mapping[str, str]) -> list[str]:
         """What runs a script file that lies anywhere, as a process in the scratch folder."""
-        values = {"sysds.scratch": f"{self.scratch}/space", "sysds.localtmpdir": f"{self.scratch}/local"} | settings
+        values = {"sysds.scratch": f"{self.scratch}/space", "sysds.localtmpdir": f"{self.scratch}/local", **settings}
         configuration = self.scratch / "config.xml"
         configuration.write_text("<root>" + "".join(f"<{k}>{v}</{k}>" for k, v in values.items()) + "</root>", encoding="utf-8")
         classes = f"{self.package}/SystemDS.jar:{self.package}/lib/*"

@@ -89,6 +89,24 @@ class Workload:
     note: str = ""
 
 
+@dataclass(frozen=True)
+class Processes:
+    """A row whose runs are whole processes, which are measured from outside.
+
+    peers    names beside "dmlite"
+    measure  from the harness and the name of a peer to a run, of which `first` counts
+    """
+
+    name: str
+    title: str
+    peers: tuple[str, ...]
+    measure: Callable[[Any, str], Any]
+    targets: tuple[Target, ...] = ()
+    tolerance: float = 1e-6
+    first: bool = True
+    note: str = ""
+
+
 def save(inputs: Inputs, folder: Path) -> None:
     """Inputs as plain arrays, so that loading them needs no memory beside them."""
     folder.mkdir(parents=True)

@@ -150,8 +150,8 @@ WORKLOADS = (
             **{"turns": 6, "turns_systemds": 22, "turns_mllib": 8},
         },
         quick={
-            **{"rows": 200, "cols": 50, "known": 5000, "rank": 2, "reg": 0.05},
-            **{"turns": 8, "turns_systemds": 24, "turns_mllib": 9},
+            **{"rows": 200, "cols": 50, "known": 5000, "rank": 1, "reg": 0.05},
+            **{"turns": 8, "turns_systemds": 16, "turns_mllib": 8},
         },
         peers={"mllib": als_mllib},
         targets=(Target("systemds", "faster", 3), Target("mllib", "faster", 5)),
