@@ -60,7 +60,7 @@ class Workload:
     peers       by name; "dmlite" and "systemds" run the script and are not listed
     full quick  the sizes of a measurement, and of a check that it works; "rows" is what --scale multiplies
     first       whether the first run in a process counts, compilation and planning included, instead of the later ones
-    repeats     runs in a process after the first
+    repeats     runs in a process after the first and one more, which is not counted either: compiled code comes into use in it
     tolerance   relative, between the results of any two peers
     threads     of BLAS and Numba, where a peer is better off with another number than there are cores
     systemds    settings of its configuration file
