@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.benchmarks import systemds
 from tests.benchmarks.runs import Failed, Run, run_process
-from tests.benchmarks.workload import CORES, Processes, Workload, load, save
+from tests.benchmarks.workload import CORES, Processes, Workload, load, save, scalars
 
 # What a peer needs beside NumPy, SciPy and Numba, which dmlite needs itself.
 PACKAGES = {"torch": "torch", "scikit-learn": "sklearn", "mllib": "pyspark"}
@@ -62,9 +62,13 @@ class Harness:
             sizes["rows"] = max(1, int(sizes["rows"] * self.scale))
         folder = self.scratch / "-".join([workload.inputs.__name__, *(f"{k}{v}" for k, v in sorted(sizes.items()))])
         if not folder.exists():
-            code = "import sys; from tests.benchmarks.harness import make; make(*sys.argv[1:])"
-            run_process([sys.executable, "-c", code, workload.name, json.dumps(sizes), folder])
+            self._elsewhere("make", workload.name, json.dumps(sizes), folder)
         return folder
+
+    def _elsewhere(self, function: str, *words: object) -> None:
+        """Call a function of this module in a process of its own: the peak of a process counts what its parent has."""
+        code = f"import sys; from tests.benchmarks.harness import {function}; {function}(*sys.argv[1:])"
+        run_process([sys.executable, "-c", code, *words])
 
     # ------------------------------------------------------------ runs
     def run(self, row: Row, peer: str) -> Run:
@@ -95,13 +99,10 @@ class Harness:
         return Run(wall=wall, peak=peak, **json.loads(output.splitlines()[-1]))
 
     def _run_systemds(self, workload: Workload, folder: Path, repeats: int) -> Run:
-        inputs = load(folder)
-        for name, value in inputs.items():
-            if hasattr(value, "shape") and not (folder / f"{name}.bin").exists():
-                systemds.write(value, folder / f"{name}.bin")
+        if not (folder / "written").exists():
+            self._elsewhere("write_for_systemds", folder)
         path = self.java.scratch / f"{workload.name}.dml"
-        path.write_text(systemds.script(workload, inputs, folder, repeats), encoding="utf-8")
-        del inputs
+        path.write_text(systemds.script(workload, scalars(folder), folder, repeats), encoding="utf-8")
         output, wall, peak = run_process([*self.java.command(path, workload.systemds), "-stats"], folder=self.java.scratch)
         found = systemds.parsed(output, workload.results)
         if found is None:  # an error in a script ends it with the status of success
@@ -116,6 +117,14 @@ def make(name: str, sizes: str, folder: str) -> None:
     workload = WORKLOADS[name]
     assert isinstance(workload, Workload)
     save(workload.inputs(**json.loads(sizes)), Path(folder))
+
+
+def write_for_systemds(folder: str) -> None:
+    """All matrices of a folder of inputs once more in the format of SystemDS."""
+    for name, value in load(Path(folder)).items():
+        if hasattr(value, "shape"):
+            systemds.write(value, Path(folder) / f"{name}.bin")
+    (Path(folder) / "written").touch()
 
 
 def _threads(count: int) -> dict[str, str]:

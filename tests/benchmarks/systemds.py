@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from scipy.sparse import csr_array
 
-from tests.benchmarks.workload import Inputs, Workload
+from tests.benchmarks.workload import Workload
 
 BLOCK = 1000
 _ORIGIN = "org.apache.sysds.runtime.matrix.data."
@@ -63,12 +63,12 @@ def _sparse_rows(part: csr_array) -> bytes:
 
 
 # ---------------------------------------------------------------- the script
-def script(workload: Workload, inputs: Inputs, folder: Path, repeats: int) -> str:
+def script(workload: Workload, inputs: Mapping[str, Any], folder: Path, repeats: int) -> str:
     """The workload as a script that times itself: all inputs are read before, and every run is fenced by loops from the clock.
 
-    As with the others the second run is not counted, if there are more.
+    inputs: names, with None for matrices, which are read from `folder`. The second run is not counted, as with the others.
     """
-    matrices = [name for name, value in inputs.items() if hasattr(value, "shape")]
+    matrices = [name for name, value in inputs.items() if value is None]
     lines = [workload.header]
     lines += [f'{name} = read("{folder / name}.bin")' for name in matrices]
     lines += [f"{name} = {_literal(value)}" for name, value in inputs.items() if name not in matrices]

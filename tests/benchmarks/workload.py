@@ -136,3 +136,9 @@ def load(folder: Path) -> Inputs:
         else:
             inputs[name] = kind["value"]
     return inputs
+
+
+def scalars(folder: Path) -> dict[str, Any]:
+    """All names that `save` wrote, with the values of those that are no matrices, and None for these."""
+    kinds = json.loads((folder / "inputs.json").read_text(encoding="utf-8"))
+    return {name: kind.get("value") if isinstance(kind, dict) else None for name, kind in kinds.items()}

@@ -62,7 +62,7 @@ def multi_log_reg(inputs: Inputs) -> Work:
     X, y = inputs["X"], inputs["y"].ravel()
 
     def work() -> Callable[[], Results]:
-        model = LogisticRegression(C=1.0, fit_intercept=False, solver="lbfgs", tol=1e-3, max_iter=500).fit(X, y)
+        model = LogisticRegression(C=1.0, fit_intercept=False, solver="lbfgs", tol=1e-4, max_iter=500).fit(X, y)
 
         def results() -> Results:
             S = model.decision_function(X)
@@ -99,7 +99,7 @@ def l2svm(inputs: Inputs) -> Work:
     X, y = inputs["X"], inputs["y"].ravel()
 
     def work() -> Callable[[], Results]:
-        w = LinearSVC(loss="squared_hinge", dual=False, C=0.5, fit_intercept=False, tol=1e-3).fit(X, y).coef_.ravel()
+        w = LinearSVC(loss="squared_hinge", dual=False, C=0.5, fit_intercept=False, tol=1e-2).fit(X, y).coef_.ravel()
         return lambda: {"objective": (np.sum(np.maximum(0, 1 - y * (X @ w)) ** 2) + w @ w) / 2}
 
     return work
@@ -111,7 +111,7 @@ def poisson(inputs: Inputs) -> Work:
     X, y = inputs["X"], inputs["y"].ravel()
 
     def work() -> Callable[[], Results]:
-        model = PoissonRegressor(alpha=1e-3 / len(y), fit_intercept=False, solver="newton-cholesky", tol=1e-4).fit(X, y)
+        model = PoissonRegressor(alpha=1e-3 / len(y), fit_intercept=False, solver="lbfgs", tol=1e-4).fit(X, y)
         eta = X @ model.coef_
         return lambda: {"loss": np.mean(np.exp(eta) - y * eta)}
 
