@@ -84,16 +84,21 @@ class _Compiler:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
         self._thread: threading.Thread | None = None
+        self._last: threading.Event | None = None
 
     def compile(self, loop: Loop) -> threading.Event:
         """Set when `load` will find the loop, or never will."""
-        done = threading.Event()
+        done = self._last = threading.Event()
         self._wanted.put((loop, done))
         with self._lock:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._serve, name="dmlite-compile", daemon=True)
                 self._thread.start()
         return done
+
+    def settle(self, seconds: float = 60) -> bool:
+        """Wait until the loop that was asked for last is compiled, and so all before it; whether that is so."""
+        return self._last is None or self._last.wait(seconds)
 
     def _serve(self) -> None:
         try:

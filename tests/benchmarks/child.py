@@ -1,0 +1,76 @@
+"""One run of one peer in a process of its own: load the inputs, work, work again, tell about it in one line of JSON.
+
+python -m tests.benchmarks.child WORKLOAD PEER FOLDER REPEATS
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from time import perf_counter
+
+from tests.benchmarks.workload import Inputs, Results, Work, Workload, load
+from tests.benchmarks.workloads import WORKLOADS
+
+
+def main(name: str, peer: str, folder: str, repeats: str) -> None:
+    workload = WORKLOADS[name]
+    inputs = load(Path(folder))
+    work = with_dmlite(workload, inputs) if peer == "dmlite" else workload.peers[peer](inputs)
+    first, found = timed(work)
+    results = found() if callable(found) else found
+    del found
+    later = []
+    if int(repeats):
+        if peer == "dmlite":
+            settle()
+        timed(work)  # not counted: what was compiled comes into use
+        later = [timed(work)[0] for _ in range(int(repeats))]
+    print(json.dumps({"first": first, "later": later, "results": results}))
+
+
+def with_dmlite(workload: Workload, inputs: Inputs) -> Work:
+    """The script of the workload, compiled in its first run."""
+    from dmlite import MLContext, dml
+
+    context = MLContext()
+    program = dml(workload.header + workload.body).input(**inputs).output(*(workload.leaves or workload.results))
+
+    def work() -> Callable[[], Results]:
+        found = context.execute(program)
+
+        def results() -> Results:
+            last = found
+            if workload.check:
+                left = {name: found.get(name) for name in workload.leaves}
+                last = context.execute(dml(workload.check).input(**{**inputs, **left}).output(*workload.results))
+            return {name: float(last.get(name)) for name in workload.results}
+
+        return results
+
+    return work
+
+
+def settle() -> None:
+    """Wait for what is compiled in the background."""
+    from dmlite.backends.local import compiled
+    from dmlite.backends.local.jit import store
+
+    compiled.wait()
+    store.compiler.settle()
+
+
+def timed(work: Work) -> tuple[float, Results | Callable[[], Results]]:
+    """Seconds of one run, and its results; what it prints is swallowed."""
+    start = perf_counter()
+    with contextlib.redirect_stdout(io.StringIO()):
+        found = work()
+    return perf_counter() - start, found
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,75 @@
+"""Whole processes: many small scripts, and the first run of every workload with nothing compiled before."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.benchmarks.runs import Run, run_process
+from tests.benchmarks.workload import Processes, Target, Workload
+from tests.golden.snippets import HERE, Snippet, expected, mismatch, snippets, topics
+
+if TYPE_CHECKING:
+    from tests.benchmarks.harness import Harness
+
+SNIPPETS = 200
+
+
+# ---------------------------------------------------------------- small scripts
+def chosen(count: int) -> list[tuple[Snippet, list[str]]]:
+    """The first snippets on whose results SystemDS and dmlite agree, with these."""
+    both = ((snippet, expected(topic).get(snippet.name)) for topic in topics() for snippet in snippets(topic))
+    return [(snippet, printed.splitlines()) for snippet, printed in both if printed is not None][:count]
+
+
+def run_snippets(harness: Harness, peer: str) -> Run:
+    """One process after the other; `wrong` is how many printed something else."""
+    seconds, peak, wrong = 0.0, 0, 0
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "snippet.dml"
+        command = harness.java.command(path, {}) if peer == "systemds" else [sys.executable, "-m", "dmlite", "-f", path]
+        for snippet, wanted in chosen(4 if harness.quick else SNIPPETS):
+            path.write_text(snippet.text, encoding="utf-8")
+            output, wall, most = run_process(command, folder=HERE)
+            wrong += mismatch(wanted, output.partition("SystemDS Statistics:")[0].splitlines()) is not None
+            seconds, peak = seconds + wall, max(peak, most)
+    return Run(seconds, [], {"wrong": wrong}, seconds, peak)
+
+
+# ---------------------------------------------------------------- first runs
+def run_first(workload: Workload, small: bool, harness: Harness, peer: str) -> Run:
+    """A process that has never compiled anything, or one that must not."""
+    folder = harness.inputs(workload, small or harness.quick)
+    with tempfile.TemporaryDirectory() as cache:
+        environment = {"DMLITE_CACHE_DIR": cache} if peer == "dmlite" else {"DMLITE_COMPILE": "0"}
+        run = harness.run_child(workload, "dmlite", folder, 0, environment)
+    return Run(run.wall, [], run.results, run.wall, run.peak)
+
+
+def first_runs(workloads: Sequence[Workload]) -> Iterator[Processes]:
+    """For each workload, small and in full, the first run beside the one without compiled kernels."""
+    for workload in workloads:
+        for small in (True, False):
+            yield Processes(
+                name=f"first-{workload.name}" + ("-small" if small else ""),
+                title="first run: " + (f"{workload.name}, tiny" if small else workload.title),
+                peers=("plain",),
+                measure=partial(run_first, workload, small),
+                targets=(Target("plain", "at most", 1.3),),
+                tolerance=workload.tolerance,
+            )
+
+
+ROWS = (
+    Processes(
+        name="snippets",
+        title=f"{SNIPPETS} small scripts as separate processes",
+        peers=("systemds",),
+        measure=run_snippets,
+        targets=(Target("systemds", "faster", 3),),
+    ),
+)
