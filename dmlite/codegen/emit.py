@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
-from dmlite.codegen.indexing import index_code, leftindex_code, reshape_code
+from dmlite.codegen.indexing import index_code, leftindex_code, owned_target, reshape_code
 from dmlite.codegen.loops import Loop
 from dmlite.codegen.regions import RegionWriter
 from dmlite.codegen.templates import DENSE, LARGE_PRODUCT, SCALAR, SCALAR_ANY_NUMBER, SCALAR_BOOLEAN, UFUNC
@@ -134,6 +134,10 @@ class Emitter:
             return index_code(self, hop, target, args)
         if hop.op == "leftindex":
             return leftindex_code(self, step, target, args)
+        if hop.op == "gemm" and step.owned and self._all_dense(hop, [self.plan.facts[a] for a in hop.args]):
+            where = f"{owned_target(hop, args[0])} and {args[0]}.flags.c_contiguous"
+            run, in_place = self.kernel("matmul.gemm"), self.kernel("matmul.gemm_inplace")
+            return f"{target} = ({in_place} if {where} else {run})({', '.join(args)})"
         return None
 
     def expression(self, step: Step, args: list[str], out: str | None) -> str:
@@ -222,6 +226,8 @@ class Emitter:
 
     def _product(self, step: Step, facts: list[Fact], args: list[str], out: str | None) -> str:
         given = ", ".join([*args, out] if out is not None else args)
+        if facts[0].cols == 1:  # for which BLAS is not called
+            return f"np_multiply({given})"
         if (facts[0].cells or 0) * (facts[1].cols or 0) >= LARGE_PRODUCT and step.region is None:
             return f"{self.kernel('matmul.large')}({given})"
         return f"np_matmul({given})" if out is not None else DENSE["matmul"].format(*args)

@@ -33,14 +33,14 @@ def leftindex_code(em: Emitter, step: Step, target: str, args: list[str]) -> str
         if not step.owned:
             return f"{target} = {kernel}({', '.join(args)})"
         in_place = em.kernel("indexing.leftindex_inplace")
-        return f"{target} = ({in_place} if {_owned(em, hop, x)} else {kernel})({', '.join(args)})"
+        return f"{target} = ({in_place} if {owned_target(hop, x)} else {kernel})({', '.join(args)})"
     checks, subscript = found
-    copy = f"{target} = {x} if {_owned(em, hop, x)} else {x}.copy()" if step.owned else f"{target} = {x}.copy()"
+    copy = f"{target} = {x} if {owned_target(hop, x)} else {x}.copy()" if step.owned else f"{target} = {x}.copy()"
     return "\n".join([*checks, copy, f"{target}{subscript} = {value}"])
 
 
-def _owned(em: Emitter, hop: Hop, x: str) -> str:
-    """The run-time test that only this variable refers to the array."""
+def owned_target(hop: Hop, x: str) -> str:
+    """The run-time test that only this variable refers to the array that the first operand is."""
     limit = "param_refs" if hop.args[0].op == "live_in" else "local_refs"
     return f"(refcount({x}) <= {limit} and {x}.flags.owndata)"
 

@@ -29,8 +29,8 @@ class Step:
 
     dense: the result is certainly a dense array. reuse: a dead operand whose buffer may take the result, where it
     belongs to a variable only if nothing else refers to it. recycle: the variable whose old, dead value may take the result.
-    owned: the target of a left-indexing may be changed in place. dead: values no later step needs. region: the steps it runs with,
-    block of rows by block of rows; takes: a dead value from outside whose buffer may then take the result.
+    owned: the target of a left-indexing, or what a product is added to, may be changed in place. dead: values no later step needs.
+    region: the steps it runs with, block of rows by block of rows; takes: a dead value from outside whose buffer may take the result.
     """
 
     hop: Hop
@@ -121,7 +121,7 @@ class Planner:
         fact = self.facts[hop]
         step = Step(hop, fact, fact.dense, self.spans.get(hop))
         self.dense[hop] = step.dense
-        step.owned = hop.op == "leftindex" and self._may_overwrite(hop.args[0], left, holders)
+        step.owned = hop.op in ("leftindex", "gemm") and self._may_overwrite(hop.args[0], left, holders)
         step.reuse = self._reusable(hop, fact, step.dense, left, holders)
         if step.reuse is None and step.dense and hop.op in FRESH and (fact.cells or 0) >= RECYCLE_CELLS:
             step.recycle = self.recycled.get(hop)

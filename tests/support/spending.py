@@ -68,7 +68,7 @@ def watched() -> Iterator[Spending]:
         if hasattr(planned, "spent"):
             begin, _, end = source.rpartition("    return ")
             source = f"{begin}    spend(); return {end}"
-            namespace = namespace | {"spend": partial(found.spent.append, planned.spent)}
+            namespace["spend"] = partial(found.spent.append, planned.spent)
             del planned.spent
         return load(self, name, source, lines, namespace)
 

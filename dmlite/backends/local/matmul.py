@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from dmlite.backends.local import compiled
+from dmlite.backends.local import blas, compiled
 from dmlite.backends.local.storage import Matrix, dense, is_matrix, is_sparse, settle
 from dmlite.backends.local.threads import BLAS
 from dmlite.codegen.templates import LARGE_PRODUCT
@@ -40,6 +40,26 @@ def large(a: np.ndarray, b: np.ndarray, out: np.ndarray | None = None) -> np.nda
         reserve(a.shape[0], b.shape[1], "a matrix product")
     with BLAS.large():
         return np.matmul(a, b, out)
+
+
+def gemm(c: np.ndarray, s: float, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """`C + s * (A %*% B)` of dense matrices: m x n, m x k and k x n, without the product as a matrix of its own.
+
+    Raises DMLRuntimeError when the shapes do not fit.
+    """
+    return gemm_inplace(np.array(dense(c), order="C"), s, a, b)
+
+
+def gemm_inplace(c: np.ndarray, s: float, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """`gemm` in the memory of C, a row-major array of its own."""
+    a, b = dense(a), dense(b)
+    if a.shape[1] != b.shape[0]:
+        raise _misfit(a, b)
+    if c.shape != (a.shape[0], b.shape[1]):
+        raise DMLRuntimeError(f"a product of {a.shape[0]}x{b.shape[1]} does not fit {_shape(c)} cell by cell")
+    with BLAS.large():
+        blas.add_product(c, s, a, b)
+    return c
 
 
 def _sparse_product(a: Any, b: Any) -> Matrix:

@@ -209,6 +209,16 @@ ROWS: Final[tuple[Op, ...]] = (
         lambda x: _gram_flops(_transposed(x)),
         spelling="tsmm_right()",
     ),
+    Op(
+        "gemm",
+        "C: M, s: D, A: M, B: M",
+        "M",
+        "matmul.gemm",
+        "C + s * (A %*% B), added where C lies.",
+        lambda c, _s, _a, _b: (c.rows, c.cols),
+        flops=lambda _c, _s, a, b: _product_flops(a, b),
+        spelling="gemm()",
+    ),
     Op("mmchain", "X: M, v: M", "M", "matmul.mmchain", "t(X) %*% (X %*% v).", _chain, flops=_chain_flops, spelling="mmchain()"),
     Op(
         "mmchain_w",

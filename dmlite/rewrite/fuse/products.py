@@ -8,6 +8,9 @@ from dmlite.hop.cost import is_sparse
 from dmlite.rewrite.fuse.fusion import Fusion
 from dmlite.rewrite.rule import Match
 
+_ADDED: Final = 1 << 16  # cells of C from which on a pass over it counts
+_TERMS: Final = 64  # of a cell of the product, up to which computing them takes less than that pass
+THIN: Final = 32  # columns up to which products run together with their readers, see plan/regions.py
 _CHAIN: Final = "one scan of X instead of two, and no transpose"
 
 
@@ -40,6 +43,20 @@ def _chain(name: str, before: str, after: str, beside: bool = False) -> tuple[Fu
         Fusion(name, f"t(X) %*% ({before})", after, _CHAIN, values="reassociates", where=guard, shapes=shapes),
         Fusion(f"{name}_transposed", f"t({before}) %*% X", f"t({after})", _CHAIN, values="reassociates", where=guard, shapes=shapes),
     )
+
+
+def _adds(m: Match) -> bool:
+    """A large dense C, a product of its shape, and so few terms in each cell that reading and writing C takes the time."""
+    c, a, b = m.fact("C"), m.fact("A"), m.fact("B")
+    fits = c.rows == a.rows and c.cols == b.cols and a.cols == b.rows
+    if not fits or None in (c.rows, c.cols, a.cols) or any(is_sparse(f) for f in (c, a, b)):
+        return False
+    return (c.cells or 0) >= _ADDED and a.cols <= _TERMS and min(c.rows, c.cols) > THIN
+
+
+def _added(name: str, before: str, after: str) -> Fusion:
+    why = "the product is added where C lies instead of being a matrix of its own"
+    return Fusion(name, before, after, why, values="reassociates", where=_adds, shapes="C=300x260 A=300x4 B=4x260")
 
 
 def _sum_of_low_rank(name: str, before: str, after: str) -> Fusion:
@@ -79,6 +96,10 @@ RULES: Final = (
         shapes="A=60x20 B=60x4",
         facts="A nnz=300",
     ),
+    _added("gemm_plus", "C + A %*% B", "gemm(C, 1, A, B)"),
+    _added("gemm_minus", "C - A %*% B", "gemm(C, -1, A, B)"),
+    _added("gemm_scaled", "C + s * (A %*% B)", "gemm(C, s, A, B)"),
+    _added("gemm_scaled_minus", "C - s * (A %*% B)", "gemm(C, -s, A, B)"),
     _sum_of_low_rank("sum_of_low_rank", "sum(U %*% t(V))", "sum(colSums(U) * colSums(V))"),
     _sum_of_low_rank("row_sums_of_low_rank", "rowSums(U %*% t(V))", "U %*% t(colSums(V))"),
     _sum_of_low_rank("col_sums_of_low_rank", "colSums(U %*% t(V))", "colSums(U) %*% t(V)"),
