@@ -69,8 +69,9 @@ class _LoopWriter:
         if len(others) > 1 or self.k > THIN:
             raise _Unsuitable
         self.flat = self.m == 1 or (found == {self.m} and self._only_cells())
-        self.place = {h: i for i, h in enumerate((*self.split, *self.whole))}
-        self.kinds = ["a" if facts[h].is_matrix else "d" for h in self.place]
+        self.split_place = {h: i for i, h in enumerate(self.split)}  # a value may be handed over twice: by rows, and as it is
+        self.whole_place = {h: i for i, h in enumerate(self.whole, len(self.split))}
+        self.kinds = ["a" if facts[h].is_matrix else "d" for h in (*self.split, *self.whole)]
         self.stage: dict[Hop, int] = {}  # in which the cells of a value are computed, or before which a value is there
         self.stages: list[_Stage] = []
         self.numbers: list[float] = []
@@ -170,7 +171,7 @@ class _LoopWriter:
     def _times(self, hop: Hop, rows: Hop) -> None:
         """The rows of a matrix times one that is there as a whole, which is read column by column."""
         (whole,) = wholes(hop, self.facts)
-        place, cols = self.place[whole], self._cols(whole)
+        place, cols = self.whole_place[whole], self._cols(whole)
         if self._width(rows) == "1" or cols not in (1, self.k):
             raise _Unsuitable
         if cols == 1:
@@ -267,9 +268,10 @@ class _LoopWriter:
         if hop in self.stage:
             is_near = own == "1" or (self.stage[hop] == stage and hop.op != "matmul")
             return self._name(hop) if is_near else self._again(hop, stage)
-        place = self.place[hop]
-        if hop in self.split:
+        if hop in self.split_place:
+            place = self.split_place[hop]
             return self._loaded(f"p{place}", f"a{place}[{'r' if own == '1' else f'{_BASE[own]} + c'}]", stage, own)
+        place = self.whole_place[hop]
         if not self.facts[hop].is_matrix:
             return f"a{place}"
         if self.facts[hop].rows != 1:
@@ -285,8 +287,8 @@ class _LoopWriter:
 
     def _again(self, hop: Hop, stage: int, cell: str = "c") -> str:
         """A cell of a value that another loop has computed, or that comes from outside."""
-        if hop in self.split:
-            return f"a{self.place[hop]}[{_BASE[self._width(hop)]} + {cell}]"
+        if hop in self.split_place:
+            return f"a{self.split_place[hop]}[{_BASE[self._width(hop)]} + {cell}]"
         if hop in self.results:
             return self._target(hop, cell)
         if hop not in self.kept:
@@ -335,7 +337,7 @@ class _LoopWriter:
     # ------------------------------------------------------------ the source
     def _loop(self) -> Loop:
         results = [f"o{i}" for i in range(len(self.results))]
-        names = [*(f"a{i}" for i in range(len(self.place))), *results, *(f"k{i}" for i in range(len(self.numbers)))]
+        names = [*(f"a{i}" for i in range(len(self.kinds))), *results, *(f"k{i}" for i in range(len(self.numbers)))]
         kinds = "nnnn" + "".join(self.kinds).replace("t", "a") + "a" * len(results) + "d" * len(self.numbers) + "aaa"
         lines = [f"def loop(i, j, m, k, {', '.join([*names, 'w', 'y', 'z'])}):", *_indented(self._body())]
         wide, thin = (sum(text.startswith(buffer) for text in self.kept.values()) for buffer in "wy")

@@ -29,6 +29,7 @@ SCRIPTS = {
     "chains of products": "g = t(X) %*% (X %*% v); h = t(X) %*% (u * (X %*% v)); k = t(X) %*% (X %*% v - u); s = sum(u)",
     "thin products": "Q = abs(X) %*% V; P = exp(Q - rowMaxs(Q)); P = P / rowSums(P); G = t(X) %*% (P * u); s = sum(P); c = colSums(Q)",
     "thin chains": "G = t(X) %*% (X %*% V); H = t(X) %*% (u * (X %*% V)); K = t(X) %*% (X %*% V - B); L = t(X) %*% B; M = t(B) %*% X; s = sum(B)",
+    "a matrix by rows and as it is": "S = X[1:2, 1:2]; f = X[1:2, 1]; Q = exp(S %*% f) * f + S; s = sum(Q * S)",
     "products of thin values": "Q = X %*% V; G = t(Q) %*% B; r = t(Q) %*% u; q = t(u) %*% X; s = sum(X^2)",
     "comparisons": "A = (X > Y) + (X == Y) * 2; B = (X != 0) & (Y < 1) | !(Y); s = sum(ifelse(X > 0.5, A, B))",
     "activations": "A = 1 / (1 + exp(-X)); B = tanh(A + Y); C = max(B, 0) * (1 - A) * A; s = sum(log(1 + exp(X)))",
@@ -64,6 +65,8 @@ def values(script: str, given: dict) -> dict:
 @pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS.keys())
 def test_loops_give_what_numpy_gives(monkeypatch, script, compiled, special):
     for shape in SHAPES:
+        if "1:2" in script and shape[1] == 1:
+            continue
         given = inputs(script, *shape, special=special)
         with settings(compile=False):
             expected = values(script, given)
