@@ -14,21 +14,23 @@ from typing import Any, Final
 import numpy as np
 
 from dmlite.backends.local.storage import Matrix
-from dmlite.backends.local.threads import at_once, cores
+from dmlite.backends.local.threads import in_ranges
 from dmlite.config import cache_folder, config
 
 WORTH: Final = 1 << 20  # multiplications of one call from which on a compiled function is wanted
 START: Final = 1 << 27  # multiplications that plain kernels have done before loading Numba, its seconds and its memory, is worth it
 _THREADED: Final = 1 << 21  # of one call from which on threads share it
-_RANGES: Final = 16  # of rows, which threads take one after another; as many on every machine, so that sums are the same
+RANGES: Final = 16  # of rows, which threads take one after another; as many on every machine, so that sums are the same
 _SUMMED: Final = 4  # the same where every range has a result of its own
+_ADDED: Final = 16  # cells of a row of such a result that a range should add to, so that clearing and adding up results costs little
 
 
 class _Background:
-    """The compiled module, which is imported by a thread of its own when it is first asked for."""
+    """The compiled modules, which are imported by a thread of their own when they are first asked for."""
 
     def __init__(self) -> None:
-        self.module: ModuleType | None = None
+        self.module: ModuleType | None = None  # for CSR matrices
+        self.dense: ModuleType | None = None
         self._done = 0  # multiplications without it
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
@@ -52,24 +54,41 @@ class _Background:
 
             folder = cache_folder() / "numba"
             folder.mkdir(parents=True, exist_ok=True)
-            numba.config.CACHE_DIR = str(folder)
-            from dmlite.backends.local import native
+            others, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(folder)  # functions remember it when they are defined
+            try:
+                from dmlite.backends.local import native, native_dense
+            finally:
+                numba.config.CACHE_DIR = others
         except Exception as error:  # a compiler has many ways to fail, and none of them is the user's concern
             warnings.warn(f"compiled kernels are not available, others do the work: {error}", stacklevel=2)
         else:
-            self.module = native
+            self.module, self.dense = native, native_dense
 
 
 _background: Final = _Background()
 
 
+def ready(work: int) -> Any:
+    """The compiled functions for dense matrices if they are ready and the work, in multiplications, is worth it; else None."""
+    return _background.dense if _wanted(work) else None
+
+
 def loops(w: Matrix, work: int) -> Any:
-    """The compiled functions for a CSR matrix `w` if they are ready and the work, in multiplications, is worth it; else None."""
-    if work < WORTH or w.indices.dtype != np.int32 or not config().compile:
-        return None
-    if _background.module is None:
+    """The same for a CSR matrix `w`; None where its indices are wide."""
+    return _background.module if w.indices.dtype == w.indptr.dtype == np.int32 and _wanted(work) else None
+
+
+def _wanted(work: int) -> bool:
+    if work < WORTH or not config().compile:
+        return False
+    if _background.dense is None:
         _background.done(work)
-    return _background.module
+    return True
+
+
+def stored(w: Matrix) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A CSR matrix as compiled functions take it; numbers that have no sign need no test whether they count from the end."""
+    return w.indptr.view(np.uint32), w.indices.view(np.uint32), w.data
 
 
 def wait() -> bool:
@@ -79,20 +98,11 @@ def wait() -> bool:
 
 
 # ---------------------------------------------------------------- rows shared by threads
-def by_rows(w: Matrix, work: int, run: Callable[[int, int], Any], ranges: int = _RANGES) -> list[Any]:
+def by_rows(w: Matrix, work: int, run: Callable[[int, int], Any], ranges: int = RANGES) -> list[Any]:
     """`run(low, high)` for ranges of the rows of a CSR matrix with about as many stored cells in each; results in their order."""
     ranges = ranges if work >= _THREADED else 1
     ends = np.searchsorted(w.indptr, np.linspace(0, w.nnz, ranges + 1)[1:-1])
-    bounds = [0, *np.minimum(ends, w.shape[0]).tolist(), w.shape[0]]
-    results: list[Any] = [None] * ranges
-    places = iter(range(ranges))
-
-    def share() -> None:
-        for place in places:
-            results[place] = run(bounds[place], bounds[place + 1])
-
-    at_once(share, min(cores(), ranges) - 1)
-    return results
+    return in_ranges([0, *np.minimum(ends, w.shape[0]).tolist(), w.shape[0]], run)
 
 
 def summed(w: Matrix, work: int, shape: tuple[int, int], run: Callable[[int, int, np.ndarray], None]) -> np.ndarray:
@@ -103,8 +113,13 @@ def summed(w: Matrix, work: int, shape: tuple[int, int], run: Callable[[int, int
         run(low, high, out)
         return out
 
-    ranges = max(1, min(_SUMMED, w.nnz // max(1, 4 * shape[0])))
-    first, *others = by_rows(w, work, part, ranges)
+    ranges = max(1, min(_SUMMED, w.nnz // max(1, _ADDED * shape[0])))
+    return added(by_rows(w, work, part, ranges))
+
+
+def added(parts: list[np.ndarray]) -> np.ndarray:
+    """The sum of arrays, in place of the first."""
+    first, *others = parts
     for other in others:
         first += other
     return first
