@@ -22,6 +22,7 @@ START: Final = 1 << 27  # multiplications that plain kernels have done before lo
 _THREADED: Final = 1 << 21  # of one call from which on threads share it
 _RANGES: Final = 16  # of rows, which threads take one after another; as many on every machine, so that sums are the same
 _SUMMED: Final = 4  # the same where every range has a result of its own
+_ADDED: Final = 16  # cells of a row of such a result that a range should add to, so that clearing and adding up results costs little
 
 
 class _Background:
@@ -72,6 +73,11 @@ def loops(w: Matrix, work: int) -> Any:
     return _background.module
 
 
+def stored(w: Matrix) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A CSR matrix as compiled functions take it; numbers that have no sign need no test whether they count from the end."""
+    return w.indptr.view(np.uint32), w.indices.view(np.uint32), w.data
+
+
 def wait() -> bool:
     """Wait until compiled functions are there; whether they are."""
     _background.start().join()
@@ -103,7 +109,7 @@ def summed(w: Matrix, work: int, shape: tuple[int, int], run: Callable[[int, int
         run(low, high, out)
         return out
 
-    ranges = max(1, min(_SUMMED, w.nnz // max(1, 4 * shape[0])))
+    ranges = max(1, min(_SUMMED, w.nnz // max(1, _ADDED * shape[0])))
     first, *others = by_rows(w, work, part, ranges)
     for other in others:
         first += other

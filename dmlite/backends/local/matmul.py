@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from dmlite.backends.local import blas, compiled
+from dmlite.backends.local import blas, compiled, transposes
 from dmlite.backends.local.storage import Matrix, dense, is_matrix, is_sparse, settle
 from dmlite.backends.local.threads import BLAS
 from dmlite.codegen.templates import LARGE_PRODUCT
@@ -80,8 +80,8 @@ def _csr_times_dense(a: csr_array, b: np.ndarray) -> np.ndarray:
     loops = compiled.loops(a, work)
     if loops is None:
         return a @ b
-    out, b = np.empty((a.shape[0], b.shape[1])), np.ascontiguousarray(b)
-    compiled.by_rows(a, work, lambda low, high: loops.product(a.indptr, a.indices, a.data, b, low, high, out))
+    out, b, stored = np.empty((a.shape[0], b.shape[1])), np.ascontiguousarray(b), compiled.stored(a)
+    compiled.by_rows(a, work, lambda low, high: loops.product(*stored, b, low, high, out))
     return out
 
 
@@ -91,9 +91,11 @@ def _csr_transposed_times_dense(a: csr_array, b: np.ndarray) -> np.ndarray:
     loops = compiled.loops(a, work)
     if loops is None:
         return a.T @ b
-    b = np.ascontiguousarray(b)
-    run = loops.product_of_transpose
-    return compiled.summed(a, work, shape, lambda low, high, out: run(a.indptr, a.indices, a.data, b, low, high, out))
+    turned = transposes.kept(a, b.shape[1])
+    if turned is not None:
+        return _csr_times_dense(turned, b)
+    b, stored = np.ascontiguousarray(b), compiled.stored(a)
+    return compiled.summed(a, work, shape, lambda low, high, out: loops.product_of_transpose(*stored, b, low, high, out))
 
 
 def _both_sparse(a: csr_array, b: csr_array) -> Matrix:

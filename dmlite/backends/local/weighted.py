@@ -15,15 +15,12 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from dmlite.backends.local import aggregate, compiled, elementwise, matmul
+from dmlite.backends.local import aggregate, compiled, elementwise, matmul, sampled
+from dmlite.backends.local.sampled import Loop, shape_of, spans
 from dmlite.backends.local.storage import Matrix, dense, is_sparse, with_cells
 from dmlite.errors import DMLRuntimeError
 from dmlite.memory import reserve
 
-_GATHERED: Final = 1 << 18  # numbers in a block of gathered rows of U or V, which stays in cache
-_BLOCK: Final = 1 << 18  # cells in a block of rows, which stays in cache
-_LEAST_ROWS: Final = 16  # a product with fewer rows would be far slower
-_GATHER_LIMIT: Final = 0.05  # share of stored cells from which on whole rows of D cost less than gathered cells
 _CANCELLED: Final = 1e-5  # a squared loss this small beside its terms has lost too many digits
 
 _NEVER_ZERO: Final = frozenset({"exp", "sigmoid_op"})  # functions that only underflow gives a zero
@@ -35,18 +32,8 @@ _Cells = Callable[..., np.ndarray]
 def _factors(w: Matrix, u: Matrix, v: Matrix) -> tuple[np.ndarray, np.ndarray]:
     """U and V as dense arrays whose rows are contiguous. Raises DMLRuntimeError when their product has not the shape of W."""
     if (u.shape[0], v.shape[0]) != w.shape or u.shape[1] != v.shape[1]:
-        raise DMLRuntimeError(f"a matrix of {_shape(w)} does not fit the product of {_shape(u)} and the transpose of {_shape(v)}")
+        raise DMLRuntimeError(f"a matrix of {shape_of(w)} does not fit the product of {shape_of(u)} and the transpose of {shape_of(v)}")
     return np.ascontiguousarray(dense(u)), np.ascontiguousarray(dense(v))
-
-
-def _shape(x: Matrix) -> str:
-    return f"{x.shape[0]}x{x.shape[1]}"
-
-
-def _spans(rows: int, cols: int) -> Iterator[tuple[int, int]]:
-    """Blocks of rows, as first and one past the last."""
-    step = max(_LEAST_ROWS, _BLOCK // max(1, cols))
-    return ((i, min(rows, i + step)) for i in range(0, rows, step))
 
 
 def _rows(x: Any, i: int, j: int) -> Any:
@@ -54,49 +41,6 @@ def _rows(x: Any, i: int, j: int) -> Any:
     if isinstance(x, np.ndarray):
         return x[i:j]
     return x[i:j].toarray() if hasattr(x, "tocsr") else x
-
-
-def _row_numbers(w: Matrix, start: int = 0, stop: int | None = None) -> np.ndarray:
-    """The rows of the stored cells from `start` to before `stop`."""
-    stop = w.nnz if stop is None else stop
-    first, last = np.searchsorted(w.indptr, (start, max(start, stop - 1)), side="right")
-    counts = np.diff(np.clip(w.indptr[first - 1 : last + 1], start, stop))
-    return np.repeat(np.arange(first - 1, first - 1 + counts.size, dtype=w.indices.dtype), counts)
-
-
-def _stored(w: Matrix, u: np.ndarray, v: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
-    """The stored cells of a CSR `w` in blocks: their places, and a scratch array with D there."""
-    if w.nnz > _GATHER_LIMIT * w.shape[0] * w.shape[1]:
-        for i, j in _spans(*w.shape):
-            part = slice(w.indptr[i], w.indptr[j])
-            rows = np.repeat(np.arange(j - i), np.diff(w.indptr[i : j + 1]))
-            yield part, (u[i:j] @ v.T)[rows, w.indices[part]]
-        return
-    step = max(1, _GATHERED // max(1, u.shape[1]))
-    left, right = np.empty((2, min(step, w.nnz), u.shape[1]))
-    for start in range(0, w.nnz, step):
-        part = slice(start, min(start + step, w.nnz))
-        count = part.stop - start
-        a = u.take(_row_numbers(w, start, part.stop), axis=0, out=left[:count], mode="clip")
-        b = v.take(w.indices[part], axis=0, out=right[:count], mode="clip")
-        yield part, np.einsum("ij,ij->i", a, b)
-
-
-def _beside(x: Matrix, w: Matrix) -> np.ndarray:
-    """The cells of `x` where the CSR matrix `w` stores one. Raises DMLRuntimeError when the shapes differ."""
-    if x.shape != w.shape:
-        raise DMLRuntimeError(f"matrices of {_shape(x)} and {_shape(w)} do not fit cell by cell")
-    rows = _row_numbers(w)
-    if not is_sparse(x):
-        return x[rows, w.indices]
-    if x.nnz == w.nnz and np.array_equal(x.indptr, w.indptr) and np.array_equal(x.indices, w.indices):
-        return x.data
-    if not x.nnz:
-        return np.zeros(w.nnz)
-    wanted = rows.astype(np.int64) * w.shape[1] + w.indices
-    present = _row_numbers(x).astype(np.int64) * w.shape[1] + x.indices
-    place = np.minimum(np.searchsorted(present, wanted), x.nnz - 1)
-    return np.where(present[place] == wanted, x.data[place], 0.0)
 
 
 # ---------------------------------------------------------------- what is done with D
@@ -195,7 +139,7 @@ def _zeros_stay(cell: _Cell, u: np.ndarray, v: np.ndarray, rest: tuple[Any, ...]
     eps = rest[0] if rest else None
     if _surely_large(u, v) if eps in _NEVER_ZERO else not isinstance(eps, str) and _surely_not_zero(u, v, eps or 0.0):
         return True
-    for i, j in _spans(u.shape[0], v.shape[0]):
+    for i, j in spans(u.shape[0], v.shape[0]):
         d = cell.divisor(u[i:j] @ v.T, *rest)
         if np.isnan(d).any() or not d.all():
             return False
@@ -207,51 +151,22 @@ def _driven(cell: _Cell, w: Matrix, u: np.ndarray, v: np.ndarray, rest: tuple[An
     """The result at the stored cells of a CSR driver; None when the driver is dense, or the other cells matter too."""
     if not is_sparse(w) or not _zeros_stay(cell, u, v, rest):
         return None
-    rest = tuple(_beside(x, w) if hasattr(x, "shape") else x for x in rest)
+    rest = tuple(sampled.beside(x, w) if hasattr(x, "shape") else x for x in rest)
     data = np.empty(w.nnz)
-    for part, d in _stored(w, u, v):
+    for part, d in sampled.blocks(w, u, v):
         data[part] = cell.of(w.data[part], d, *_parts(rest, part))
     return data
 
 
-class _Loop(NamedTuple):
-    """The compiled loops for one call: the module, its first operands, and how many multiplications D takes."""
-
-    module: Any
-    operands: tuple[Any, ...]
-    w: Matrix
-    work: int
-
-    def cells(self) -> np.ndarray:
-        """At the stored cells."""
-        out = np.empty(self.w.nnz)
-        compiled.by_rows(self.w, self.work, lambda low, high: self.module.cells(*self.operands, low, high, out))
-        return out
-
-    def total(self) -> float:
-        """The sum."""
-        return float(sum(compiled.by_rows(self.w, self.work, lambda low, high: self.module.total(*self.operands, low, high))))
-
-    def right(self, shape: tuple[int, int]) -> np.ndarray:
-        """The cells times V."""
-        out = np.empty(shape)
-        compiled.by_rows(self.w, self.work, lambda low, high: self.module.right(*self.operands, low, high, out))
-        return out
-
-    def left(self, shape: tuple[int, int]) -> np.ndarray:
-        """t(U) times the cells; `shape` is that of V."""
-        return compiled.summed(self.w, self.work, shape, lambda low, high, out: self.module.left(*self.operands, low, high, out)).T
-
-
-def _loop(cell: _Cell, w: Matrix, u: np.ndarray, v: np.ndarray, rest: tuple[Any, ...]) -> _Loop | None:
+def _loop(cell: _Cell, w: Matrix, u: np.ndarray, v: np.ndarray, rest: tuple[Any, ...]) -> Loop | None:
     """Compiled loops for a CSR driver, where they are ready and worth it and zeros stay zero."""
     work = w.nnz * u.shape[1] if is_sparse(w) and cell.loop else 0
     module = compiled.loops(w, work) if work else None
     if module is None or not _zeros_stay(cell, u, v, rest):
         return None
-    beside = next((_beside(x, w) for x in rest if hasattr(x, "shape")), np.empty(0))
+    x = next((x for x in rest if hasattr(x, "shape")), None)
     eps = next((float(x) for x in rest if isinstance(x, (int, float))), 0.0)
-    return _Loop(module, (getattr(module, cell.loop), w.indptr, w.indices, w.data, u, v, beside, eps), w, work)
+    return Loop(module, getattr(module, cell.loop), w, u, v, x, eps)
 
 
 def _operand(w: Matrix, data: np.ndarray) -> Matrix:
@@ -265,7 +180,7 @@ def _parts(rest: tuple[Any, ...], part: slice) -> Iterator[Any]:
 
 def _blocks(cell: _Cell, w: Matrix, u: np.ndarray, v: np.ndarray, rest: tuple[Any, ...]) -> Iterator[tuple[slice, np.ndarray]]:
     """The result a block of rows at a time."""
-    for i, j in _spans(*w.shape):
+    for i, j in spans(*w.shape):
         yield slice(i, j), cell.of(_rows(w, i, j), u[i:j] @ v.T, *(_rows(x, i, j) for x in rest))
 
 
@@ -280,7 +195,7 @@ def _cells(cell: _Cell) -> Callable[..., Matrix]:
             return with_cells(w, data)
         reserve(*w.shape, "the result")
         out = u @ v.T
-        for i, j in _spans(*w.shape):
+        for i, j in spans(*w.shape):
             block = cell.of(_rows(w, i, j), out[i:j], *(_rows(x, i, j) for x in rest))
             if block.base is not out:
                 out[i:j] = block
@@ -296,7 +211,7 @@ def _right(cell: _Cell) -> Callable[..., Matrix]:
         left, right = _factors(w, u, v)
         loop = _loop(cell, w, left, right, rest)
         if loop is not None:
-            return loop.right(left.shape)
+            return loop.right()
         data = _driven(cell, w, left, right, rest)
         if data is not None:
             return matmul.matmul(_operand(w, data), v)
@@ -315,7 +230,7 @@ def _left(cell: _Cell) -> Callable[..., Matrix]:
         left, right = _factors(w, u, v)
         loop = _loop(cell, w, left, right, rest)
         if loop is not None:
-            return loop.left(right.shape)
+            return loop.left()
         data = _driven(cell, w, left, right, rest)
         if data is not None:
             return matmul.tmm(u, _operand(w, data))
@@ -365,18 +280,20 @@ def wsloss(x: Matrix, u: Matrix, v: Matrix) -> float:
     if is_sparse(x):
         everywhere = float(np.vdot(u.T @ u, v.T @ v))
         loop = _loop(_CROSS, x, u, v, ())
-        parts = (float(np.add.reduce(_CROSS.of(x.data[part], d))) for part, d in _stored(x, u, v)) if loop is None else (loop.total(),)
+        parts = (
+            (float(np.add.reduce(_CROSS.of(x.data[part], d))) for part, d in sampled.blocks(x, u, v)) if loop is None else (loop.total(),)
+        )
         at_stored = sum(parts, 0.0)
         total = everywhere + at_stored
         if total > _CANCELLED * (everywhere + float(x.data @ x.data)):
             return total
-    return sum((_distance(_rows(x, i, j), u[i:j] @ v.T) for i, j in _spans(*x.shape)), 0.0)
+    return sum((_distance(_rows(x, i, j), u[i:j] @ v.T) for i, j in spans(*x.shape)), 0.0)
 
 
 def wsloss_pre(w: Matrix, u: Matrix, v: Matrix, x: Matrix) -> float:
     """sum((X - W * (U %*% t(V))) ^ 2). Raises DMLRuntimeError when the shapes do not fit."""
     if x.shape != w.shape:
-        raise DMLRuntimeError(f"matrices of {_shape(x)} and {_shape(w)} do not fit cell by cell")
+        raise DMLRuntimeError(f"matrices of {shape_of(x)} and {shape_of(w)} do not fit cell by cell")
     u, v = _factors(w, u, v)
     data = _driven(_MUL, w, u, v, ())
     if data is None:
@@ -384,7 +301,7 @@ def wsloss_pre(w: Matrix, u: Matrix, v: Matrix, x: Matrix) -> float:
     stored = type(w)((data, w.indices, w.indptr), shape=w.shape)
     if is_sparse(x):
         return aggregate.sumsq(x - stored)
-    return sum((_distance(x[i:j], _rows(stored, i, j)) for i, j in _spans(*w.shape)), 0.0)
+    return sum((_distance(x[i:j], _rows(stored, i, j)) for i, j in spans(*w.shape)), 0.0)
 
 
 def _distance(x: np.ndarray, d: np.ndarray) -> float:
