@@ -10,16 +10,15 @@ import pytest
 from scipy.sparse import csr_array, random_array
 
 from dmlite import settings
-from dmlite.backends.local import compiled, matmul
+from dmlite.backends.local import compiled, matmul, threads, transposes, weighted
+from dmlite.backends.local.storage import SPARSE_LIMIT, dense, is_sparse
+from tests.support.always import always_compiled
 
 
 @pytest.fixture
 def always(monkeypatch):
     """Compiled functions for the smallest matrix, in ranges of rows on several threads."""
-    assert compiled.wait()
-    monkeypatch.setattr(compiled, "WORTH", 0)
-    monkeypatch.setattr(compiled, "_THREADED", 0)
-    monkeypatch.setattr(compiled, "cores", lambda: 3)
+    always_compiled(monkeypatch)
 
 
 def sparse(rows: int, cols: int, density: float = 0.1) -> csr_array:
@@ -57,12 +56,111 @@ def test_nan_and_infinity_are_kept(always):
 
 
 def test_sums_do_not_depend_on_the_number_of_cores(always, monkeypatch):
-    x, b = sparse(4000, 30, 0.2), np.random.default_rng(0).normal(size=(4000, 3))
+    rng = np.random.default_rng(0)
+    x, b, tall = sparse(4000, 30, 0.2), rng.normal(size=(4000, 3)), rng.normal(size=(4000, 20))
+    v = rng.normal(size=(30, 2))
     found = []
     for count in (1, 2, 5):
-        monkeypatch.setattr(compiled, "cores", lambda count=count: count)
-        found.append(matmul.tmm(x, b))
-    assert all(np.array_equal(f, found[0]) for f in found)
+        monkeypatch.setattr(threads, "cores", lambda count=count: count)
+        monkeypatch.setattr(transposes, "SCATTERED", 1 << 20)
+        results = [matmul.tmm(x, b), matmul.tsmm_left(x), matmul.mmchain_w(x, v, b[:, :1]), matmul.tmm(tall, b), matmul.tsmm_left(tall)]
+        results += [matmul.mmchain(tall, tall[:20, :2]), weighted.wsloss_nz(x, b, np.ones((30, 3)))]
+        found.append(results)
+    assert all(np.array_equal(one, other) for results in found[1:] for one, other in zip(results, found[0], strict=True))
+
+
+@pytest.mark.parametrize(
+    ("n", "k", "m", "density"), [(40, 30, 50, 0.1), (40, 200, 3000, 0.01), (30, 5, 4, 0.8), (1, 9, 1, 0.5), (9, 1, 8, 0.5)]
+)
+def test_products_of_sparse_matrices(always, n, k, m, density):
+    a, b = sparse(n, k, density), sparse(k, m, density)
+    for found, expected in (
+        (matmul.matmul(a, b), a.toarray() @ b.toarray()),
+        (matmul.tsmm_left(a), a.toarray().T @ a.toarray()),
+        (matmul.tsmm_right(a), a.toarray() @ a.toarray().T),
+    ):
+        np.testing.assert_allclose(dense(found), expected, rtol=1e-12, atol=1e-12)
+        share = np.count_nonzero(expected) / expected.size
+        assert is_sparse(found) == (share <= SPARSE_LIMIT and expected.shape[1] > 1)
+        if is_sparse(found):
+            assert found.indices.dtype == np.int32
+            assert found.has_canonical_format and (found.data != 0).all()
+
+
+@pytest.mark.parametrize("columns", [1, 3, 9])
+@pytest.mark.parametrize(("rows", "cols"), [(700, 9), (129, 2), (5, 1), (1, 1), (2000, 40)])
+def test_products_of_tall_matrices(always, rows, cols, columns):
+    rng = np.random.default_rng(rows)
+    x, v, y = rng.normal(size=(rows, cols)), rng.normal(size=(cols, columns)), rng.normal(size=(rows, columns))
+    x[0, 0] = 0.0
+    for combined, kernel in ((x @ v * y[:, :1], matmul.mmchain_w), (x @ v - y[:, :1], matmul.mmchain_y)):
+        np.testing.assert_allclose(kernel(x, v, y[:, :1]), np.einsum("ij,ik->jk", x, combined), rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(matmul.matmul(x, v), np.einsum("ij,jk->ik", x, v), rtol=1e-10, atol=1e-10)
+    np.testing.assert_allclose(matmul.tmm(x, y), np.einsum("ij,ik->jk", x, y), rtol=1e-10, atol=1e-10)
+    gram = matmul.tsmm_left(x)
+    np.testing.assert_allclose(gram, np.einsum("ij,ik->jk", x, x), rtol=1e-10, atol=1e-10)
+    assert (gram == gram.T).all()
+
+
+def test_a_missing_number_stays_where_it_is(always):
+    x, v = np.ones((100, 4)), np.ones((4, 2))
+    x[3, 1], v[2, 1] = np.nan, np.inf
+    with np.errstate(all="ignore"):
+        for found, expected in ((matmul.matmul(x, v), x @ v), (matmul.mmchain(x, v), x.T @ (x @ v)), (matmul.tsmm_left(x), x.T @ x)):
+            np.testing.assert_array_equal(found, expected)
+        s = sparse(20, 10, 0.5)
+        s.data[4], w = np.nan, np.ones((10, 2))
+        w[3, 0] = np.inf
+        np.testing.assert_array_equal(np.isnan(matmul.mmchain(s, w)), np.isnan(s.T @ (s @ w)))
+        np.testing.assert_array_equal(np.isnan(matmul.tsmm_left(s)), np.isnan((s.T @ s).toarray()))
+
+
+class TestTransposes:
+    def test_is_kept_from_the_second_time_on_until_its_matrix_is_gone(self, always):
+        x, y = sparse(30, 20), sparse(20, 30)
+        assert transposes.kept(x, 1) is None
+        turned = transposes.kept(x, 1)
+        np.testing.assert_array_equal(turned.toarray(), x.toarray().T)
+        assert transposes.kept(x, 1) is turned
+        assert transposes.kept(y, 1) is None
+        place = id(x)
+        del x
+        assert place not in transposes._kept
+
+    def test_is_not_made_where_it_would_not_help(self, monkeypatch):
+        x = sparse(30, 20)
+        assert [transposes.kept(x, 1) for _ in range(3)] == [None] * 3
+        assert id(x) not in transposes._kept
+        monkeypatch.setattr(transposes, "SCATTERED", 0)
+        tall = sparse(300, 20)
+        assert [transposes.kept(tall, 1) for _ in range(3)] == [None] * 3
+
+    def test_memory_is_bounded(self, always, monkeypatch):
+        x, y = sparse(30, 20), sparse(20, 30)
+        room = transposes._bytes(x) * transposes._SHARE
+        monkeypatch.setattr(transposes, "total_bytes", lambda: room)
+        for matrix in (x, y):
+            transposes.kept(matrix, 1)
+            assert transposes.kept(matrix, 1) is not None
+        assert transposes._kept[id(y)][1] is not None and id(x) not in transposes._kept
+        monkeypatch.setattr(transposes, "total_bytes", lambda: room // 2)
+        z = sparse(30, 20)
+        assert [transposes.kept(z, 1) for _ in range(3)] == [None] * 3
+
+    def test_the_second_time_gives_the_same(self, always):
+        w, x = sparse(40, 30, 0.2), np.random.default_rng(0).normal(size=(40, 30))
+        u, v = np.random.default_rng(1).uniform(1, 2, size=(40, 3)), np.random.default_rng(2).uniform(1, 2, size=(30, 3))
+        expected = u.T @ ((w.toarray() != 0) * w.toarray() * (u @ v.T - x))
+        for beside in (x, csr_array(x)):
+            for _ in range(3):
+                np.testing.assert_allclose(weighted.wdivmm_minus_weighted_left(w, u, v, beside), expected, rtol=1e-10, atol=1e-10)
+
+
+def test_a_thread_of_the_pool_may_ask_for_the_pool():
+    """Every thread of it asks at once, so that none is free."""
+    bounds = list(range(9))
+    found = threads.in_ranges(bounds, lambda low, _: sum(threads.in_ranges(bounds, lambda i, j: i + j + low)))
+    assert found == [64 + 8 * low for low in range(8)]
 
 
 def test_little_work_and_wide_indices_are_left_to_scipy(monkeypatch):

@@ -13,6 +13,15 @@ from dmlite.errors import DMLRuntimeError
 from dmlite.hop import facts
 from dmlite.hop.ops import BY_NAME
 from dmlite.hop.ops.row import ShapeError
+from tests.support.always import always_compiled
+
+
+@pytest.fixture(autouse=True, params=["numpy", "compiled"])
+def both_kinds(request, monkeypatch):
+    """Every test with plain kernels and with compiled loops."""
+    if request.param == "compiled":
+        always_compiled(monkeypatch)
+
 
 STORAGES = {"dense": np.array, "sparse": csr_array, "columns": np.asfortranarray}
 SHAPES = [(4, 3, 5), (1, 1, 1), (1, 7, 1), (6, 1, 6), (5, 4, 1), (1, 4, 5), (0, 3, 2), (2, 0, 2), (3, 2, 0), (0, 0, 0)]

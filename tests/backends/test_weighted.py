@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array, random_array
 
-from dmlite.backends.local import compiled, elementwise, fused, matmul, weighted
+from dmlite.backends.local import elementwise, fused, matmul, weighted
 from dmlite.backends.local.storage import is_sparse
 from dmlite.errors import DMLRuntimeError
 from dmlite.hop.ops.fused import ROWS
+from tests.support.always import always_compiled
 
 SHAPES = [(7, 5, 2), (40, 30, 3), (1, 1, 1), (6, 1, 1), (1, 6, 2), (0, 4, 2), (4, 0, 2), (5, 4, 0), (300, 2500, 4)]
 KINDS = ["dense", "sparse", "very sparse", "no non-zeros"]
@@ -25,9 +26,7 @@ FUNCTIONS = {
 def quiet(request, monkeypatch):
     """Every test with plain kernels and with compiled loops, in ranges of rows."""
     if request.param == "compiled":
-        assert compiled.wait()
-        monkeypatch.setattr(compiled, "WORTH", 0)
-        monkeypatch.setattr(compiled, "_THREADED", 0)
+        always_compiled(monkeypatch)
     with np.errstate(all="ignore"):
         yield
 

@@ -14,13 +14,13 @@ from typing import Any, Final
 import numpy as np
 
 from dmlite.backends.local.storage import Matrix
-from dmlite.backends.local.threads import at_once, cores
+from dmlite.backends.local.threads import in_ranges
 from dmlite.config import cache_folder, config
 
 WORTH: Final = 1 << 20  # multiplications of one call from which on a compiled function is wanted
 START: Final = 1 << 27  # multiplications that plain kernels have done before loading Numba, its seconds and its memory, is worth it
 _THREADED: Final = 1 << 21  # of one call from which on threads share it
-_RANGES: Final = 16  # of rows, which threads take one after another; as many on every machine, so that sums are the same
+RANGES: Final = 16  # of rows, which threads take one after another; as many on every machine, so that sums are the same
 _SUMMED: Final = 4  # the same where every range has a result of its own
 _ADDED: Final = 16  # cells of a row of such a result that a range should add to, so that clearing and adding up results costs little
 
@@ -64,13 +64,21 @@ class _Background:
 _background: Final = _Background()
 
 
-def loops(w: Matrix, work: int) -> Any:
-    """The compiled functions for a CSR matrix `w` if they are ready and the work, in multiplications, is worth it; else None."""
-    if work < WORTH or w.indices.dtype != np.int32 or not config().compile:
+def ready(work: int, plain: int | None = None) -> Any:
+    """The compiled functions if they are ready and the work, in multiplications, is worth it; else None.
+
+    plain: the work in multiplications of the slower plain kernels, where those of this call are faster than others.
+    """
+    if work < WORTH or not config().compile:
         return None
     if _background.module is None:
-        _background.done(work)
+        _background.done(work if plain is None else plain)
     return _background.module
+
+
+def loops(w: Matrix, work: int) -> Any:
+    """`ready` for work on a CSR matrix `w`; None where its indices are wide."""
+    return ready(work) if w.indices.dtype == w.indptr.dtype == np.int32 else None
 
 
 def stored(w: Matrix) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -85,20 +93,11 @@ def wait() -> bool:
 
 
 # ---------------------------------------------------------------- rows shared by threads
-def by_rows(w: Matrix, work: int, run: Callable[[int, int], Any], ranges: int = _RANGES) -> list[Any]:
+def by_rows(w: Matrix, work: int, run: Callable[[int, int], Any], ranges: int = RANGES) -> list[Any]:
     """`run(low, high)` for ranges of the rows of a CSR matrix with about as many stored cells in each; results in their order."""
     ranges = ranges if work >= _THREADED else 1
     ends = np.searchsorted(w.indptr, np.linspace(0, w.nnz, ranges + 1)[1:-1])
-    bounds = [0, *np.minimum(ends, w.shape[0]).tolist(), w.shape[0]]
-    results: list[Any] = [None] * ranges
-    places = iter(range(ranges))
-
-    def share() -> None:
-        for place in places:
-            results[place] = run(bounds[place], bounds[place + 1])
-
-    at_once(share, min(cores(), ranges) - 1)
-    return results
+    return in_ranges([0, *np.minimum(ends, w.shape[0]).tolist(), w.shape[0]], run)
 
 
 def summed(w: Matrix, work: int, shape: tuple[int, int], run: Callable[[int, int, np.ndarray], None]) -> np.ndarray:
@@ -110,7 +109,12 @@ def summed(w: Matrix, work: int, shape: tuple[int, int], run: Callable[[int, int
         return out
 
     ranges = max(1, min(_SUMMED, w.nnz // max(1, _ADDED * shape[0])))
-    first, *others = by_rows(w, work, part, ranges)
+    return added(by_rows(w, work, part, ranges))
+
+
+def added(parts: list[np.ndarray]) -> np.ndarray:
+    """The sum of arrays, in place of the first."""
+    first, *others = parts
     for other in others:
         first += other
     return first

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any
 
 import numpy as np
 
-from dmlite.backends.local import blas, compiled, transposes
-from dmlite.backends.local.storage import Matrix, dense, is_matrix, is_sparse, settle
+from dmlite.backends.local import blas, sparse_products, tall_products
+from dmlite.backends.local.storage import Matrix, dense, is_matrix, is_sparse
 from dmlite.backends.local.threads import BLAS
 from dmlite.codegen.templates import LARGE_PRODUCT
 from dmlite.errors import DMLRuntimeError
 from dmlite.memory import reserve
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_array
-
-# Rows of X are read in blocks of this many bytes by `mmchain`, so that the second use of a block finds it in cache.
-_BLOCK_BYTES: Final = 1 << 20
 
 
 def matmul(a: Matrix, b: Matrix) -> Matrix:
@@ -30,7 +23,7 @@ def matmul(a: Matrix, b: Matrix) -> Matrix:
         (n, k), (rows, m) = a.shape, b.shape
         if k != rows:
             raise _misfit(a, b)
-        return a @ b if n * m * k < LARGE_PRODUCT else large(a, b)
+        return a @ b if n * m * k < tall_products.LARGE else large(a, b)
     return _sparse_product(a, b)
 
 
@@ -38,6 +31,10 @@ def large(a: np.ndarray, b: np.ndarray, out: np.ndarray | None = None) -> np.nda
     """`A %*% B` of dense matrices that fit, on all cores. Raises DMLRuntimeError when the result cannot fit into memory."""
     if out is None:
         reserve(a.shape[0], b.shape[1], "a matrix product")
+    if (found := tall_products.product(a, b, out)) is not None:
+        return found
+    if a.shape[0] * a.shape[1] * b.shape[1] < LARGE_PRODUCT:
+        return np.matmul(a, b, out)
     with BLAS.large():
         return np.matmul(a, b, out)
 
@@ -69,43 +66,9 @@ def _sparse_product(a: Any, b: Any) -> Matrix:
     if a.shape[1] != b.shape[0]:
         raise _misfit(a, b)
     if is_sparse(a) and is_sparse(b):
-        return _both_sparse(a, b)
+        return sparse_products.both(a, b)
     reserve(a.shape[0], b.shape[1], "a matrix product")
-    return _csr_times_dense(a, b) if is_sparse(a) else _csr_transposed_times_dense(b, a.T).T
-
-
-def _csr_times_dense(a: csr_array, b: np.ndarray) -> np.ndarray:
-    """`A %*% B`, by compiled loops where they are ready and worth it."""
-    work = a.nnz * b.shape[1]
-    loops = compiled.loops(a, work)
-    if loops is None:
-        return a @ b
-    out, b, stored = np.empty((a.shape[0], b.shape[1])), np.ascontiguousarray(b), compiled.stored(a)
-    compiled.by_rows(a, work, lambda low, high: loops.product(*stored, b, low, high, out))
-    return out
-
-
-def _csr_transposed_times_dense(a: csr_array, b: np.ndarray) -> np.ndarray:
-    """`t(A) %*% B`, by compiled loops where they are ready and worth it."""
-    work, shape = a.nnz * b.shape[1], (a.shape[1], b.shape[1])
-    loops = compiled.loops(a, work)
-    if loops is None:
-        return a.T @ b
-    turned = transposes.kept(a, b.shape[1])
-    if turned is not None:
-        return _csr_times_dense(turned, b)
-    b, stored = np.ascontiguousarray(b), compiled.stored(a)
-    return compiled.summed(a, work, shape, lambda low, high, out: loops.product_of_transpose(*stored, b, low, high, out))
-
-
-def _both_sparse(a: csr_array, b: csr_array) -> Matrix:
-    """CSR times CSR; the columns within a row come out of SciPy in any order."""
-    pairs = int(np.diff(b.indptr)[a.indices].sum(dtype=np.int64))
-    reserve(1, min(pairs, a.shape[0] * b.shape[1]), "the list of non-zeros of a matrix product", bytes_per_cell=12)
-    product = settle(a @ b)
-    if is_sparse(product):
-        product.sort_indices()
-    return product
+    return sparse_products.times_dense(a, b) if is_sparse(a) else sparse_products.transposed_times_dense(b, a.T).T
 
 
 def tmm(a: Matrix, b: Matrix) -> Matrix:
@@ -113,57 +76,47 @@ def tmm(a: Matrix, b: Matrix) -> Matrix:
     if a.shape[0] != b.shape[0]:
         raise DMLRuntimeError(f"t(A) %*% B needs as many rows in A as in B, found {_shape(a)} and {_shape(b)}")
     if is_sparse(a) and is_sparse(b):
-        return _both_sparse(a.T.tocsr(), b)
+        return sparse_products.both(a.T.tocsr(), b)
     if is_sparse(a) and is_matrix(b):
         reserve(a.shape[1], b.shape[1], "a matrix product")
-        return _csr_transposed_times_dense(a, b)
+        return sparse_products.transposed_times_dense(a, b)
     return matmul(a.T, b)
 
 
 def tsmm_left(x: Matrix) -> Matrix:
     """`t(X) %*% X`, n x n of an m x n matrix, exactly symmetric."""
-    return _both_sparse(x.T.tocsr(), x) if is_sparse(x) else matmul(x.T, x)
+    return sparse_products.gram(x) if is_sparse(x) else matmul(x.T, x)
 
 
 def tsmm_right(x: Matrix) -> Matrix:
     """`X %*% t(X)`, m x m of an m x n matrix, exactly symmetric."""
-    return _both_sparse(x, x.T.tocsr()) if is_sparse(x) else matmul(x, x.T)
+    return sparse_products.both(x, x.T.tocsr()) if is_sparse(x) else matmul(x, x.T)
 
 
 def mmchain(x: Matrix, v: Matrix) -> np.ndarray:
     """`t(X) %*% (X %*% v)`, n x c of an m x n matrix and an n x c one."""
-    return _chain(x, v, None, None)
+    return _chain(x, v, None, "NOTHING")
 
 
 def mmchain_w(x: Matrix, v: Matrix, w: Matrix) -> np.ndarray:
     """`t(X) %*% (w * (X %*% v))`, with w m x 1 or m x c."""
-    return _chain(x, v, w, np.multiply)
+    return _chain(x, v, w, "TIMES")
 
 
 def mmchain_y(x: Matrix, v: Matrix, y: Matrix) -> np.ndarray:
     """`t(X) %*% ((X %*% v) - y)`, with y m x 1 or m x c."""
-    return _chain(x, v, y, np.subtract)
+    return _chain(x, v, y, "LESS")
 
 
-def _chain(x: Matrix, v: Matrix, u: Matrix | None, combine: Callable[..., Any] | None) -> np.ndarray:
+def _chain(x: Matrix, v: Matrix, u: Matrix | None, combine: str) -> np.ndarray:
     """t(X) (X v combined with u), in one scan of a large row-major X."""
     if x.shape[1] != v.shape[0]:
         raise _misfit(x, v)
     if u is not None and (u.shape[0] != x.shape[0] or u.shape[1] not in (1, v.shape[1])):
         raise DMLRuntimeError(f"X %*% v is {x.shape[0]}x{v.shape[1]} and does not fit the {_shape(u)} vector beside it")
     v, u = dense(v), None if u is None else dense(u)
-    if is_sparse(x) or x.nbytes <= 2 * _BLOCK_BYTES or not x.flags.c_contiguous:
-        return x.T @ _between(x @ v, u, combine)
-    step = max(1, _BLOCK_BYTES // (8 * x.shape[1]))
-    total = np.zeros((x.shape[1], v.shape[1]))
-    for start in range(0, x.shape[0], step):
-        block = x[start : start + step]
-        total += block.T @ _between(block @ v, None if u is None else u[start : start + step], combine)
-    return total
-
-
-def _between(q: np.ndarray, u: np.ndarray | None, combine: Callable[..., Any] | None) -> np.ndarray:
-    return q if combine is None else combine(q, u, out=q)
+    found = (sparse_products if is_sparse(x) else tall_products).chain(x, v, combine, u)
+    return tmm(x, tall_products.combined(matmul(x, v), combine, u)) if found is None else found
 
 
 def _misfit(a: Matrix, b: Matrix) -> DMLRuntimeError:

@@ -243,6 +243,53 @@ def chain(indptr, indices, data, v, combine, beside, low, high, out):
             _scatter(data[start:stop], row, indices, start, stop, out)
 
 
+# ---------------------------------------------------------------- products of a dense matrix of many rows with few columns
+@numba.njit(void(_matrix, _matrix, int64, int64, _matrix), **_OPTIONS)
+def thin(x, vt, low, high, out):
+    """X %*% t(vt), each row of X read once."""
+    for i in range(low, high):
+        row = x[i]
+        for c in range(vt.shape[0]):
+            column, d = vt[c], 0.0
+            for j in range(row.size):
+                d += row[j] * column[j]
+            out[i, c] = d
+
+
+@numba.njit(void(_matrix, _matrix, int64, int64, _matrix), **_OPTIONS)
+def thin_of_transpose(x, w, low, high, out):
+    """Adds t(W) %*% X to `out`, two rows of X at a time."""
+    i = low
+    while i < high:
+        last = min(i + 1, high - 1)
+        row, other = x[i], x[last]
+        for c in range(w.shape[1]):
+            a, b, sums = w[i, c], w[last, c] if last > i else 0.0, out[c]
+            if last > i:
+                for j in range(row.size):
+                    sums[j] += a * row[j] + b * other[j]
+            else:
+                for j in range(row.size):
+                    sums[j] += a * row[j]
+        i += 2
+
+
+@numba.njit(void(_matrix, _matrix, int64, _matrix, int64, int64, _matrix), **_OPTIONS)
+def thin_chain(x, vt, combine, beside, low, high, out):
+    """Adds the transpose of `chain` of a dense X to `out`, each row of X read once."""
+    q = np.empty((2, vt.shape[0]))
+    for start in range(low, high, 2):
+        stop = min(start + 2, high)
+        thin(x[start:stop], vt, 0, stop - start, q)
+        if combine != NOTHING:
+            for i in range(start, stop):
+                for c in range(vt.shape[0]):
+                    y = beside[i, c if beside.shape[1] > 1 else 0]
+                    d = q[i - start, c]
+                    q[i - start, c] = d * y if combine == TIMES else d - y
+        thin_of_transpose(x[start:stop], q, 0, stop - start, out)
+
+
 # ---------------------------------------------------------------- products of two CSR matrices
 @numba.njit(void(_index, _index, _index, _index, int64, int64, int64, _index), **_OPTIONS)
 def count(indptr, indices, other_indptr, other_indices, cols, low, high, out):

@@ -93,6 +93,7 @@ class Loop(NamedTuple):
 
     def turned(self) -> Loop | None:
         """The same for the transposed driver, where a transpose is kept for it."""
+
         def kept(m: Matrix) -> Matrix | None:
             return transposes.kept(m, self.u.shape[1]) if is_sparse(m) else m.T
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 
 def cores() -> int:
@@ -17,19 +19,43 @@ def cores() -> int:
 
 
 def at_once(work: Callable[[], None], helpers: int) -> None:
-    """Run `work` here and on as many threads; the first error is raised when all have ended, since they write into results."""
+    """Run `work`, which takes what is left to do until nothing is, here and on as many threads.
+
+    The first error is raised when all have ended, since they write into results. Threads that have not begun when everything is done
+    are not waited for: they may be waiting themselves, for the one that asks.
+    """
+    if not helpers:
+        return work()
+    from concurrent.futures import wait
+
     later = [pool().submit(work) for _ in range(helpers)]
     try:
         work()
     finally:
-        wait(later)
-    for future in later:
+        begun = [future for future in later if not future.cancel()]
+        wait(begun)
+    for future in begun:
         future.result()
+
+
+def in_ranges(bounds: Sequence[int], run: Callable[[int, int], Any]) -> list[Any]:
+    """`run(low, high)` for neighbouring bounds, which threads take one after another; what it returned, in their order."""
+    results: list[Any] = [None] * (len(bounds) - 1)
+    places = iter(range(len(results)))
+
+    def share() -> None:
+        for place in places:
+            results[place] = run(bounds[place], bounds[place + 1])
+
+    at_once(share, min(cores(), len(results)) - 1)
+    return results
 
 
 @cache
 def pool() -> ThreadPoolExecutor:
     """The threads beside the one that asks; a process that is forked off starts its own."""
+    from concurrent.futures import ThreadPoolExecutor
+
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=pool.cache_clear)
     return ThreadPoolExecutor(max(1, cores() - 1), "dmlite")
@@ -43,6 +69,11 @@ class _Blas:
         self._lock = threading.Lock()
         self._alone = self._large = self._calm = 0  # how many are inside
         self._before: list[tuple[Any, int]] = []  # libraries, and the threads they had
+
+    @property
+    def shared(self) -> bool:
+        """Whether products, or at least their neighbours, are shared out among threads already."""
+        return self._alone > 0
 
     @contextmanager
     def alone(self) -> Iterator[None]:

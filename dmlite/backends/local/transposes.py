@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 _SHARE: Final = 8  # of the memory, one part may be filled
-_SCATTERED: Final = 1 << 18  # cells of a result that stay in cache, so that adding to them in any order is fast
+SCATTERED: Final = 1 << 18  # cells of a result that stay in cache, so that adding to them in any order is fast
 _TALL: Final = 4  # times as many rows as columns: reading rows in any order is slower than adding to columns
 _WATCHED: Final = 64  # matrices of which it is known that they were asked for once
 
@@ -27,7 +27,7 @@ def kept(w: csr_array, width: int) -> csr_array | None:
 
     None where going through w itself is as fast, when this is the first time, and without room.
     """
-    if w.shape[1] * width <= _SCATTERED or w.shape[0] > _TALL * w.shape[1]:
+    if w.shape[1] * width <= SCATTERED or w.shape[0] > _TALL * w.shape[1]:
         return None
     place = id(w)
     watched = _kept.pop(place, None)
