@@ -87,7 +87,7 @@ def test_products_of_sparse_matrices(always, n, k, m, density):
             assert found.has_canonical_format and (found.data != 0).all()
 
 
-@pytest.mark.parametrize("columns", [1, 3, 9])
+@pytest.mark.parametrize("columns", [1, 2, 3, 9])
 @pytest.mark.parametrize(("rows", "cols"), [(700, 9), (129, 2), (5, 1), (1, 1), (2000, 40)])
 def test_products_of_tall_matrices(always, rows, cols, columns):
     rng = np.random.default_rng(rows)
@@ -169,6 +169,19 @@ def test_little_work_and_wide_indices_are_left_to_scipy(monkeypatch):
     monkeypatch.setattr(compiled, "WORTH", 0)
     x.indices = x.indices.astype(np.int64)
     assert compiled.loops(x, 10) is None
+
+
+def test_wide_indices_give_the_same(always):
+    x, b = sparse(20, 10, 0.4), np.random.default_rng(3).normal(size=(10, 2))
+    cells, y = x.toarray(), sparse(10, 20, 0.4)
+    x.indices, x.indptr = x.indices.astype(np.int64), x.indptr.astype(np.int64)
+    for _ in range(2):
+        np.testing.assert_allclose(matmul.matmul(x, b), cells @ b)
+        np.testing.assert_allclose(matmul.tmm(x, cells @ b), cells.T @ (cells @ b))
+        np.testing.assert_allclose(matmul.mmchain(x, b), cells.T @ (cells @ b))
+        np.testing.assert_allclose(dense(matmul.matmul(x, y)), cells @ y.toarray(), atol=1e-14)
+        np.testing.assert_allclose(dense(matmul.matmul(y, x)), y.toarray() @ cells, atol=1e-14)
+        np.testing.assert_allclose(dense(matmul.tsmm_left(x)), cells.T @ cells)
 
 
 def test_can_be_switched_off(always):

@@ -18,6 +18,7 @@ LARGE: Final = 1 << 23  # multiplications from which on a product is looked at
 _RANGES: Final = 16
 _TALL: Final = 64  # times as many rows as columns
 _THIN: Final = 8  # columns up to which loops are faster than BLAS
+_THIN_CHAIN: Final = 2  # the same for chains, where BLAS finds its operands in cache
 _LONG: Final = 32  # and cells of a row from which on
 _PLAIN: Final = 8  # BLAS does its multiplications in so much less time than those that `compiled` counts
 _BLOCK_BYTES: Final = 1 << 19  # rows that a chain reads twice, the second time from the cache
@@ -36,7 +37,7 @@ def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def _of_rows(x: np.ndarray, v: np.ndarray) -> np.ndarray:
     """X %*% V, X with many rows."""
-    if x.flags.c_contiguous and (loops := _loops(x, v.shape[1])):
+    if x.flags.c_contiguous and (loops := _loops(x, v.shape[1], _THIN)):
         out, vt = np.empty((x.shape[0], v.shape[1])), np.ascontiguousarray(v.T)
         in_ranges(_bounds(x), lambda low, high: loops.thin(x, vt, low, high, out))
         return out
@@ -50,7 +51,7 @@ def _of_rows(x: np.ndarray, v: np.ndarray) -> np.ndarray:
 
 def _of_columns(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """t(X) %*% Y, both with many rows."""
-    if x.flags.c_contiguous and (loops := _loops(x, y.shape[1])):
+    if x.flags.c_contiguous and (loops := _loops(x, y.shape[1], _THIN)):
         y = np.ascontiguousarray(y)
         return _summed(x, (y.shape[1], x.shape[1]), lambda low, high, out: loops.thin_of_transpose(x, y, low, high, out)).T
     with ALONE:
@@ -61,7 +62,7 @@ def chain(x: np.ndarray, v: np.ndarray, combine: str, beside: np.ndarray | None)
     """t(X) %*% (X %*% V, combined with `beside`), each row of X read once from memory; None where two products are better."""
     if x.size * v.shape[1] < LARGE // 16 or x.shape[1] > _BLOCK_BYTES // 8 or not x.flags.c_contiguous or ALONE.inside:
         return None
-    if loops := _loops(x, v.shape[1], 2):
+    if loops := _loops(x, v.shape[1], _THIN_CHAIN, 2):
         kind, vt = getattr(loops, combine), np.ascontiguousarray(v.T)
         y = np.empty((0, 1)) if beside is None else np.ascontiguousarray(beside)
         return _summed(x, vt.shape, lambda low, high, out: loops.thin_chain(x, vt, kind, y, low, high, out)).T
@@ -81,9 +82,9 @@ def combined(q: np.ndarray, combine: str, beside: np.ndarray | None) -> np.ndarr
     return q if beside is None else (np.multiply if combine == "TIMES" else np.subtract)(q, beside, out=q)
 
 
-def _loops(x: np.ndarray, columns: int, products: int = 1) -> Any:
-    """Compiled loops for products of X with so many columns, where they are ready and faster."""
-    if columns > _THIN or x.shape[1] < _LONG:
+def _loops(x: np.ndarray, columns: int, limit: int, products: int = 1) -> Any:
+    """Compiled loops for products of X with so many columns, where they are ready and faster, which they are up to a limit of columns."""
+    if columns > limit or x.shape[1] < _LONG:
         return None
     work = x.size * columns * products
     return compiled.ready(work, work // _PLAIN)
