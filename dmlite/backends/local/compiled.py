@@ -53,8 +53,11 @@ class _Background:
 
             folder = cache_folder() / "numba"
             folder.mkdir(parents=True, exist_ok=True)
-            numba.config.CACHE_DIR = str(folder)
-            from dmlite.backends.local import native
+            others, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(folder)  # functions remember it when they are defined
+            try:
+                from dmlite.backends.local import native
+            finally:
+                numba.config.CACHE_DIR = others
         except Exception as error:  # a compiler has many ways to fail, and none of them is the user's concern
             warnings.warn(f"compiled kernels are not available, others do the work: {error}", stacklevel=2)
         else:

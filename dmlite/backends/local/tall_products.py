@@ -14,7 +14,7 @@ import numpy as np
 from dmlite.backends.local import compiled
 from dmlite.backends.local.threads import ALONE, in_ranges
 
-LARGE: Final = 1 << 23  # multiplications from which on a product is looked at
+LARGE: Final = 1 << 21  # multiplications from which on a product is looked at
 _RANGES: Final = 16
 _TALL: Final = 64  # times as many rows as columns
 _THIN: Final = 8  # columns up to which loops are faster than BLAS
@@ -60,7 +60,7 @@ def _of_columns(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 def chain(x: np.ndarray, v: np.ndarray, combine: str, beside: np.ndarray | None) -> np.ndarray | None:
     """t(X) %*% (X %*% V, combined with `beside`), each row of X read once from memory; None where two products are better."""
-    if x.size * v.shape[1] < LARGE // 16 or x.shape[1] > _BLOCK_BYTES // 8 or not x.flags.c_contiguous or ALONE.inside:
+    if x.size * v.shape[1] < LARGE // 4 or x.shape[1] > _BLOCK_BYTES // 8 or not x.flags.c_contiguous or ALONE.inside:
         return None
     if loops := _loops(x, v.shape[1], _THIN_CHAIN, 2):
         kind, vt = getattr(loops, combine), np.ascontiguousarray(v.T)

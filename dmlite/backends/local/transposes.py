@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 _SHARE: Final = 8  # of the memory, one part may be filled
-SCATTERED: Final = 1 << 18  # cells of a result that stay in cache, so that adding to them in any order is fast
+SCATTERED: Final = 1 << 17  # cells of a result that stay in cache, so that adding to them in any order is fast
 _TALL: Final = 4  # times as many rows as columns: reading rows in any order is slower than adding to columns
 _WATCHED: Final = 64  # matrices of which it is known that they were asked for once
 

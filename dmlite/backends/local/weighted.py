@@ -113,6 +113,8 @@ def _surely_not_zero(u: np.ndarray, v: np.ndarray, eps: float) -> bool:
     """Whether bounds of the factors show that no cell of D + eps is zero or NaN; False when they do not tell."""
     if not (u.size and v.size):
         return False
+    if eps >= 0 and (least := float(u.min())) > 0 and least * float(v.min()) > 0:
+        return True  # what is mostly so takes one reading of each
     low, high = _product_bounds(u, v)
     if not (np.isfinite(low.sum()) and np.isfinite(high.sum())):
         return False
@@ -278,7 +280,7 @@ def wsloss(x: Matrix, u: Matrix, v: Matrix) -> float:
     """
     u, v = _factors(x, u, v)
     if is_sparse(x):
-        everywhere = float(np.vdot(u.T @ u, v.T @ v))
+        everywhere = float(np.vdot(matmul.tsmm_left(u), matmul.tsmm_left(v)))
         loop = _loop(_CROSS, x, u, v, ())
         parts = (
             (float(np.add.reduce(_CROSS.of(x.data[part], d))) for part, d in sampled.blocks(x, u, v)) if loop is None else (loop.total(),)
