@@ -11,6 +11,15 @@ from dmlite.errors import DMLRuntimeError
 from dmlite.hop.facts import matrix
 from dmlite.hop.ops import BY_NAME, aggregates, candidates
 from dmlite.hop.ops.row import ShapeError
+from tests.support.loops import always_compiled
+
+
+@pytest.fixture(autouse=True, params=["numpy", "compiled"])
+def both_kinds(request, monkeypatch):
+    """Every test with plain kernels and with compiled loops."""
+    if request.param == "compiled":
+        always_compiled(monkeypatch)
+
 
 RNG = np.random.default_rng(11)
 

@@ -16,7 +16,7 @@ CHECKED = os.environ.get("NUMBA_BOUNDSCHECK") == "1"
 
 @pytest.mark.skipif(CHECKED, reason="this is the run it starts")
 def test_no_loop_leaves_its_arrays(tmp_path):
-    files = [str(HERE / f"test_{name}.py") for name in ("bounds", "compiled", "matmul", "weighted")]
+    files = [str(HERE / f"test_{name}.py") for name in ("aggregate", "bounds", "compiled", "matmul", "statistics", "weighted")]
     run = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-k", "compiled", *files]
     env = {**os.environ, "NUMBA_BOUNDSCHECK": "1", "DMLITE_CACHE_DIR": str(tmp_path)}
     done = subprocess.run(run, env=env, cwd=HERE.parents[1], capture_output=True, text=True)

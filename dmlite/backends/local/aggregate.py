@@ -13,11 +13,13 @@ from typing import Any, Final
 
 import numpy as np
 
-from dmlite.backends.local import elementwise
+from dmlite.backends.local import compiled, elementwise
 from dmlite.backends.local.storage import Matrix, dense, is_matrix
 from dmlite.errors import DMLRuntimeError
 
 _BLOCK: Final = 1 << 20  # cells that a pass with an intermediate works on at a time, so that it stays in cache
+
+_SLOW: Final = 64  # multiplications that take as long as one step of a loop in Python
 
 _Kernel = Callable[[Matrix], np.ndarray]
 
@@ -134,10 +136,7 @@ def _sums(axis: int) -> _Kernel:
     def kernel(x: Matrix) -> np.ndarray:
         if isinstance(x, np.ndarray):
             return _vector(x @ np.ones(x.shape[1]) if axis else np.ones(x.shape[0]) @ x, axis)
-        if axis:
-            return _vector(_reduced(np.add, *_groups(x, 1)), 1)
-        # Without any stored cell NumPy counts in integers.
-        return _vector(np.bincount(x.indices, weights=x.data, minlength=x.shape[1]).astype(np.float64, copy=False), 0)
+        return _vector(x @ np.ones(x.shape[1]) if axis else np.ones(x.shape[0]) @ x, axis)
 
     return kernel
 
@@ -268,15 +267,30 @@ rowIndexMin = _position(np.fmin)
 
 
 # ---------------------------------------------------------------- running aggregates
-def _running(f: np.ufunc, axis: int = 0) -> _Kernel:
-    return lambda x: f.accumulate(dense(x), axis=axis)
+def _running(f: np.ufunc, kind: str) -> _Kernel:
+    """From row to row, which compiled loops do for all columns at once, NumPy column by column."""
+
+    def kernel(x: Matrix) -> np.ndarray:
+        x = dense(x)
+        loops = compiled.ready(x.size) if x.shape[1] > 1 and x.flags.c_contiguous else None
+        if loops is None:
+            return f.accumulate(x, axis=0)
+        out = np.empty(x.shape)
+        loops.running(getattr(loops, kind), x, out)
+        return out
+
+    return kernel
 
 
-cumsum = _running(np.add)
-cumprod = _running(np.multiply)
-cummin = _running(np.minimum)
-cummax = _running(np.maximum)
-rowcumsum = _running(np.add, axis=1)
+cumsum = _running(np.add, "SUM")
+cumprod = _running(np.multiply, "PROD")
+cummin = _running(np.minimum, "MIN")
+cummax = _running(np.maximum, "MAX")
+
+
+def rowcumsum(x: Matrix) -> np.ndarray:
+    """Running sums from column to column, n x m."""
+    return np.add.accumulate(dense(x), axis=1)
 
 
 def cumsum_up(x: Matrix) -> np.ndarray:
@@ -288,6 +302,11 @@ def cumsumprod(x: Matrix) -> np.ndarray:
     """y[i] = x[i,1] + x[i,2] * y[i-1] with y[0] = 0, for x of n x 2; n x 1. Raises DMLRuntimeError for other widths."""
     if x.shape[1] != 2:
         raise DMLRuntimeError(f"cumsumprod needs a matrix of two columns, not {x.shape[0]}x{x.shape[1]}")
-    summands, factors = dense(x).T.tolist()
+    x = dense(x)
+    if loops := compiled.ready(_SLOW * len(x)):
+        out = np.empty((len(x), 1))
+        loops.running_products(np.ascontiguousarray(x), out[:, 0])
+        return out
+    summands, factors = x.T.tolist()
     steps = accumulate(zip(summands, factors, strict=True), lambda y, step: step[0] + step[1] * y, initial=0.0)
     return np.array(list(steps)[1:], dtype=np.float64).reshape(-1, 1)

@@ -26,10 +26,11 @@ _ADDED: Final = 16  # cells of a row of such a result that a range should add to
 
 
 class _Background:
-    """The compiled module, which is imported by a thread of its own when it is first asked for."""
+    """The compiled modules, which are imported by a thread of their own when they are first asked for."""
 
     def __init__(self) -> None:
-        self.module: ModuleType | None = None
+        self.module: ModuleType | None = None  # for CSR matrices
+        self.dense: ModuleType | None = None
         self._done = 0  # multiplications without it
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
@@ -55,33 +56,34 @@ class _Background:
             folder.mkdir(parents=True, exist_ok=True)
             others, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(folder)  # functions remember it when they are defined
             try:
-                from dmlite.backends.local import native
+                from dmlite.backends.local import native, native_dense
             finally:
                 numba.config.CACHE_DIR = others
         except Exception as error:  # a compiler has many ways to fail, and none of them is the user's concern
             warnings.warn(f"compiled kernels are not available, others do the work: {error}", stacklevel=2)
         else:
-            self.module = native
+            self.module, self.dense = native, native_dense
 
 
 _background: Final = _Background()
 
 
-def ready(work: int, plain: int | None = None) -> Any:
-    """The compiled functions if they are ready and the work, in multiplications, is worth it; else None.
-
-    plain: the work in multiplications of the slower plain kernels, where those of this call are faster than others.
-    """
-    if work < WORTH or not config().compile:
-        return None
-    if _background.module is None:
-        _background.done(work if plain is None else plain)
-    return _background.module
+def ready(work: int) -> Any:
+    """The compiled functions for dense matrices if they are ready and the work, in multiplications, is worth it; else None."""
+    return _background.dense if _wanted(work) else None
 
 
 def loops(w: Matrix, work: int) -> Any:
-    """`ready` for work on a CSR matrix `w`; None where its indices are wide."""
-    return ready(work) if w.indices.dtype == w.indptr.dtype == np.int32 else None
+    """The same for a CSR matrix `w`; None where its indices are wide."""
+    return _background.module if w.indices.dtype == w.indptr.dtype == np.int32 and _wanted(work) else None
+
+
+def _wanted(work: int) -> bool:
+    if work < WORTH or not config().compile:
+        return False
+    if _background.dense is None:
+        _background.done(work)
+    return True
 
 
 def stored(w: Matrix) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

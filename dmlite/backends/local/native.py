@@ -18,9 +18,9 @@ import numpy as np
 from numba import float64, int64, uint32, void
 
 # Sums may be grouped in any way, but NaN and infinities are kept.
-_OPTIONS = {"cache": True, "nogil": True, "fastmath": {"reassoc", "contract", "nsz"}, "error_model": "numpy"}
-_INLINED = {**_OPTIONS, "forceinline": True}
-_ORDERED = {**_INLINED, "fastmath": {"contract", "nsz"}}  # gathering cells into vectors takes longer than adding them one by one
+OPTIONS = {"cache": True, "nogil": True, "fastmath": {"reassoc", "contract", "nsz"}, "error_model": "numpy"}
+INLINED = {**OPTIONS, "forceinline": True}
+_ORDERED = {**INLINED, "fastmath": {"contract", "nsz"}}  # gathering cells into vectors takes longer than adding them one by one
 _index, _cells, _matrix = uint32[::1], float64[::1], float64[:, ::1]
 _BLOCK = 128  # cells of a row that are worked on together
 
@@ -28,7 +28,7 @@ PRODUCT, MUL, DIV, MINUS, MINUS_WEIGHTED, SQUARED, SQUARED_NZ, CROSS, LOG, SIGMO
 
 
 # ---------------------------------------------------------------- a block of cells of one row
-@numba.njit(void(_cells, _matrix, _index, int64, int64, _cells), **_INLINED)
+@numba.njit(void(_cells, _matrix, _index, int64, int64, _cells), **INLINED)
 def _dots(row, v, indices, start, stop, out):
     """The products of a row of U with the rows of V at the cells from `start` to before `stop`."""
     k = v.shape[1]
@@ -54,7 +54,7 @@ def _dots(row, v, indices, start, stop, out):
         p += 1
 
 
-@numba.njit(void(int64, _cells, _cells, float64, int64, int64, _cells), **_INLINED)
+@numba.njit(void(int64, _cells, _cells, float64, int64, int64, _cells), **INLINED)
 def _results(kind, data, x, eps, start, stop, d):
     """The results at the cells from `start` to before `stop`, in place of their d."""
     w = data[start:stop]
@@ -91,7 +91,7 @@ def _results(kind, data, x, eps, start, stop, d):
             d[q] = w[q] * ((1.0 if z >= 0 else e) / (1.0 + e)) if z == z else w[q] * z
 
 
-@numba.njit(void(_cells, _matrix, _index, int64, int64, _cells), **_INLINED)
+@numba.njit(void(_cells, _matrix, _index, int64, int64, _cells), **INLINED)
 def _gather(q, v, indices, start, stop, out):
     """Adds the rows of V at the cells from `start` to before `stop`, each times its number of `q`, to `out`; zeros meet no NaN."""
     k = v.shape[1]
@@ -112,7 +112,7 @@ def _gather(q, v, indices, start, stop, out):
             p += 1
 
 
-@numba.njit(void(_cells, _cells, _index, int64, int64, _matrix), **_INLINED)
+@numba.njit(void(_cells, _cells, _index, int64, int64, _matrix), **INLINED)
 def _scatter(q, row, indices, start, stop, out):
     """Adds `row`, times each number of `q`, to the row of `out` at its cell; zeros meet no NaN."""
     k = row.size
@@ -125,7 +125,7 @@ def _scatter(q, row, indices, start, stop, out):
 
 
 # ---------------------------------------------------------------- the weighted family
-@numba.njit(void(int64, _index, _index, _cells, _matrix, _matrix, _cells, float64, int64, int64, _cells), **_OPTIONS)
+@numba.njit(void(int64, _index, _index, _cells, _matrix, _matrix, _cells, float64, int64, int64, _cells), **OPTIONS)
 def cells(kind, indptr, indices, data, u, v, x, eps, low, high, out):
     """The results at the stored cells."""
     for i in range(low, high):
@@ -134,7 +134,7 @@ def cells(kind, indptr, indices, data, u, v, x, eps, low, high, out):
         _results(kind, data, x, eps, start, stop, out[start:stop])
 
 
-@numba.njit(float64(int64, _index, _index, _cells, _matrix, _matrix, _cells, float64, int64, int64), **_OPTIONS)
+@numba.njit(float64(int64, _index, _index, _cells, _matrix, _matrix, _cells, float64, int64, int64), **OPTIONS)
 def total(kind, indptr, indices, data, u, v, x, eps, low, high):
     """The sum of the results; one block at a time, so that rounding does not grow with the number of cells alone."""
     block = np.empty(_BLOCK)
@@ -152,7 +152,7 @@ def total(kind, indptr, indices, data, u, v, x, eps, low, high):
     return result
 
 
-@numba.njit(void(int64, _index, _index, _cells, _matrix, _matrix, _cells, float64, int64, int64, _matrix), **_OPTIONS)
+@numba.njit(void(int64, _index, _index, _cells, _matrix, _matrix, _cells, float64, int64, int64, _matrix), **OPTIONS)
 def right(kind, indptr, indices, data, u, v, x, eps, low, high, out):
     """The results times V, m x k."""
     block, row = np.empty(_BLOCK), np.empty(u.shape[1])
@@ -167,7 +167,7 @@ def right(kind, indptr, indices, data, u, v, x, eps, low, high, out):
         out[i] = row
 
 
-@numba.njit(void(int64, _index, _index, _cells, _matrix, _matrix, _cells, float64, int64, int64, _matrix), **_OPTIONS)
+@numba.njit(void(int64, _index, _index, _cells, _matrix, _matrix, _cells, float64, int64, int64, _matrix), **OPTIONS)
 def left(kind, indptr, indices, data, u, v, x, eps, low, high, out):
     """Adds the transposed results times U to `out`, n x k."""
     block = np.empty(_BLOCK)
@@ -190,7 +190,7 @@ def _dot(data, b, indices, start, stop):
     return result
 
 
-@numba.njit(void(_index, _index, _cells, _matrix, int64, int64, _matrix), **_OPTIONS)
+@numba.njit(void(_index, _index, _cells, _matrix, int64, int64, _matrix), **OPTIONS)
 def product(indptr, indices, data, b, low, high, out):
     """CSR times a dense matrix."""
     if b.shape[1] == 1:
@@ -205,7 +205,7 @@ def product(indptr, indices, data, b, low, high, out):
         out[i] = row
 
 
-@numba.njit(void(_index, _index, _cells, _matrix, int64, int64, _matrix), **_OPTIONS)
+@numba.njit(void(_index, _index, _cells, _matrix, int64, int64, _matrix), **OPTIONS)
 def product_of_transpose(indptr, indices, data, b, low, high, out):
     """Adds the transpose of a CSR matrix times a dense one to `out`."""
     for i in range(low, high):
@@ -220,7 +220,7 @@ def product_of_transpose(indptr, indices, data, b, low, high, out):
 NOTHING, TIMES, LESS = range(3)  # how the two products of a chain are combined with what stands beside them
 
 
-@numba.njit(void(_index, _index, _cells, _matrix, int64, _matrix, int64, int64, _matrix), **_OPTIONS)
+@numba.njit(void(_index, _index, _cells, _matrix, int64, _matrix, int64, int64, _matrix), **OPTIONS)
 def chain(indptr, indices, data, v, combine, beside, low, high, out):
     """Adds t(X) %*% (X %*% V, combined with `beside`, of one column or as many as V) to `out`, each row of X read once."""
     k = v.shape[1]
@@ -243,55 +243,8 @@ def chain(indptr, indices, data, v, combine, beside, low, high, out):
             _scatter(data[start:stop], row, indices, start, stop, out)
 
 
-# ---------------------------------------------------------------- products of a dense matrix of many rows with few columns
-@numba.njit(void(_matrix, _matrix, int64, int64, _matrix), **_OPTIONS)
-def thin(x, vt, low, high, out):
-    """X %*% t(vt), each row of X read once."""
-    for i in range(low, high):
-        row = x[i]
-        for c in range(vt.shape[0]):
-            column, d = vt[c], 0.0
-            for j in range(row.size):
-                d += row[j] * column[j]
-            out[i, c] = d
-
-
-@numba.njit(void(_matrix, _matrix, int64, int64, _matrix), **_OPTIONS)
-def thin_of_transpose(x, w, low, high, out):
-    """Adds t(W) %*% X to `out`, two rows of X at a time."""
-    i = low
-    while i < high:
-        last = min(i + 1, high - 1)
-        row, other = x[i], x[last]
-        for c in range(w.shape[1]):
-            a, b, sums = w[i, c], w[last, c] if last > i else 0.0, out[c]
-            if last > i:
-                for j in range(row.size):
-                    sums[j] += a * row[j] + b * other[j]
-            else:
-                for j in range(row.size):
-                    sums[j] += a * row[j]
-        i += 2
-
-
-@numba.njit(void(_matrix, _matrix, int64, _matrix, int64, int64, _matrix), **_OPTIONS)
-def thin_chain(x, vt, combine, beside, low, high, out):
-    """Adds the transpose of `chain` of a dense X to `out`, each row of X read once."""
-    q = np.empty((2, vt.shape[0]))
-    for start in range(low, high, 2):
-        stop = min(start + 2, high)
-        thin(x[start:stop], vt, 0, stop - start, q)
-        if combine != NOTHING:
-            for i in range(start, stop):
-                for c in range(vt.shape[0]):
-                    y = beside[i, c if beside.shape[1] > 1 else 0]
-                    d = q[i - start, c]
-                    q[i - start, c] = d * y if combine == TIMES else d - y
-        thin_of_transpose(x[start:stop], q, 0, stop - start, out)
-
-
 # ---------------------------------------------------------------- products of two CSR matrices
-@numba.njit(void(_index, _index, _index, _index, int64, int64, int64, _index), **_OPTIONS)
+@numba.njit(void(_index, _index, _index, _index, int64, int64, int64, _index), **OPTIONS)
 def count(indptr, indices, other_indptr, other_indices, cols, low, high, out):
     """How many cells each row of a product of `cols` columns will store."""
     last = np.full(cols, -1, np.int64)
@@ -307,7 +260,7 @@ def count(indptr, indices, other_indptr, other_indices, cols, low, high, out):
         out[i] = found
 
 
-@numba.njit(void(_index, _index, _cells, _index, _index, _cells, int64, int64, int64, _index, _index, _cells), **_OPTIONS)
+@numba.njit(void(_index, _index, _cells, _index, _index, _cells, int64, int64, int64, _index, _index, _cells), **OPTIONS)
 def fill(indptr, indices, data, other_indptr, other_indices, other_data, cols, low, high, out_indptr, out_indices, out_data):
     """The rows of a product whose rows are counted, in the order of their columns."""
     sums = np.zeros(cols)
@@ -338,7 +291,7 @@ def fill(indptr, indices, data, other_indptr, other_indices, other_data, cols, l
             sums[c] = 0.0
 
 
-@numba.njit(void(_index, _index, _cells, _index, _index, _cells, int64, int64, _matrix), **_OPTIONS)
+@numba.njit(void(_index, _index, _cells, _index, _index, _cells, int64, int64, _matrix), **OPTIONS)
 def product_of_sparse(indptr, indices, data, other_indptr, other_indices, other_data, low, high, out):
     """Adds CSR times CSR to `out`."""
     for i in range(low, high):
@@ -349,7 +302,7 @@ def product_of_sparse(indptr, indices, data, other_indptr, other_indices, other_
                 row[other_indices[q]] += w * other_data[q]
 
 
-@numba.njit(void(_index, _index, _cells, int64, int64, _matrix), **_OPTIONS)
+@numba.njit(void(_index, _index, _cells, int64, int64, _matrix), **OPTIONS)
 def gram(indptr, indices, data, low, high, out):
     """Adds the upper triangle of t(X) %*% X to `out`."""
     for i in range(low, high):

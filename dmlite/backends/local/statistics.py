@@ -7,10 +7,13 @@ from typing import Final
 
 import numpy as np
 
+from dmlite.backends.local import compiled
 from dmlite.backends.local.scalar import div
-from dmlite.backends.local.storage import Matrix, dense
+from dmlite.backends.local.storage import Matrix, dense, is_sparse
 from dmlite.errors import DMLRuntimeError, did_you_mean
 from dmlite.memory import reserve
+
+_SLOW: Final = 8  # multiplications that take as long as NumPy takes for a cell of a group
 
 
 def _shape(x: Matrix) -> str:
@@ -79,6 +82,8 @@ def _counted(what: str, x: Matrix, w: Matrix | None) -> tuple[np.ndarray, np.nda
 
     Raises DMLRuntimeError for weights that are no counts, and when there are no values.
     """
+    if w is None and x.shape == (x.shape[0], 1) and x.shape[0]:  # sorted alone, and not by a permutation
+        return np.sort(dense(x)[:, 0]), np.arange(1.0, x.shape[0] + 1)
     values, weights = _columns(what, x, w)
     if not (np.all(weights >= 0) and np.all(weights == np.floor(weights))):
         raise DMLRuntimeError(f"the weights of {what} say how often a value counts and must be whole numbers from 0")
@@ -213,9 +218,7 @@ def _grouped(fn: str, target: Matrix, at: np.ndarray, share: np.ndarray, k: int,
     """`fn` by group, for group numbers `at` from 0 to k - 1."""
     m = target.shape[1]
     if fn in ("min", "max"):
-        extreme, start = (np.minimum, np.inf) if fn == "min" else (np.maximum, -np.inf)
-        out = np.full((k, m), start)
-        extreme.at(out, at, dense(target))
+        out = _group_extremes(dense(target), at, k, fn)
         out[np.bincount(at, minlength=k) == 0] = 0.0
         return out
     total = np.bincount(at, weights=share, minlength=k).reshape(-1, 1).astype(np.float64, copy=False)
@@ -233,8 +236,24 @@ def _grouped(fn: str, target: Matrix, at: np.ndarray, share: np.ndarray, k: int,
     return _group_sums(centered ** _order(order, (2, 3, 4)), at, share, k) / total
 
 
+def _group_extremes(x: np.ndarray, at: np.ndarray, k: int, fn: str) -> np.ndarray:
+    """The smallest ("min") or largest cells of the rows by group, k x m; of no rows plus or minus infinity."""
+    extreme, start = (np.minimum, np.inf) if fn == "min" else (np.maximum, -np.inf)
+    out = np.full((k, x.shape[1]), start)
+    if loops := compiled.ready(_SLOW * x.size):
+        x = np.ascontiguousarray(x)
+        loops.grouped(loops.MIN if fn == "min" else loops.MAX, x, at, np.empty(0), 0, len(x), out)
+    else:
+        extreme.at(out, at, x)
+    return out
+
+
 def _group_sums(x: Matrix, at: np.ndarray, share: np.ndarray, k: int) -> np.ndarray:
     """Sums of the rows of x (n x m, dense or CSR) by group, each row times its share; k x m."""
+    if not is_sparse(x) and (loops := compiled.ready(_SLOW * x.size)):
+        out = np.zeros((k, x.shape[1]))
+        loops.grouped(loops.SUM, np.ascontiguousarray(x), at, np.ascontiguousarray(share), 0, len(x), out)
+        return out
     if x.shape[1] == 1 and at.size:
         return np.bincount(at, weights=dense(x)[:, 0] * share, minlength=k).reshape(-1, 1)
     from scipy.sparse import csr_array

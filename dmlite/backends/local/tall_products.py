@@ -86,8 +86,7 @@ def _loops(x: np.ndarray, columns: int, limit: int, products: int = 1) -> Any:
     """Compiled loops for products of X with so many columns, where they are ready and faster, which they are up to a limit of columns."""
     if columns > limit or x.shape[1] < _LONG:
         return None
-    work = x.size * columns * products
-    return compiled.ready(work, work // _PLAIN)
+    return compiled.ready(x.size * columns * products // _PLAIN)
 
 
 def _bounds(x: np.ndarray) -> list[int]:
