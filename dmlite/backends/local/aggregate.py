@@ -19,6 +19,7 @@ from dmlite.errors import DMLRuntimeError
 
 _BLOCK: Final = 1 << 20  # cells that a pass with an intermediate works on at a time, so that it stays in cache
 
+_APART: Final = 4  # multiplications that take as long as NumPy takes for a cell when it goes column by column
 _SLOW: Final = 64  # multiplications that take as long as one step of a loop in Python
 
 _Kernel = Callable[[Matrix], np.ndarray]
@@ -272,7 +273,7 @@ def _running(f: np.ufunc, kind: str) -> _Kernel:
 
     def kernel(x: Matrix) -> np.ndarray:
         x = dense(x)
-        loops = compiled.ready(x.size) if x.shape[1] > 1 and x.flags.c_contiguous else None
+        loops = compiled.ready(_APART * x.size) if x.shape[1] > 1 and x.flags.c_contiguous else None
         if loops is None:
             return f.accumulate(x, axis=0)
         out = np.empty(x.shape)
