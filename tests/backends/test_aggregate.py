@@ -11,7 +11,7 @@ from dmlite.errors import DMLRuntimeError
 from dmlite.hop.facts import matrix
 from dmlite.hop.ops import BY_NAME, aggregates, candidates
 from dmlite.hop.ops.row import ShapeError
-from tests.support.loops import always_compiled
+from tests.support.always import always_compiled
 
 
 @pytest.fixture(autouse=True, params=["numpy", "compiled"])

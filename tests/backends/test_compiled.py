@@ -97,9 +97,19 @@ def test_products_of_tall_matrices(always, rows, cols, columns):
         np.testing.assert_allclose(kernel(x, v, y[:, :1]), np.einsum("ij,ik->jk", x, combined), rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(matmul.matmul(x, v), np.einsum("ij,jk->ik", x, v), rtol=1e-10, atol=1e-10)
     np.testing.assert_allclose(matmul.tmm(x, y), np.einsum("ij,ik->jk", x, y), rtol=1e-10, atol=1e-10)
+    for operands, expected in (((x, v), x @ v), ((x.T, y), x.T @ y)):
+        out = np.empty(expected.shape)
+        assert matmul.large(*operands, out) is out
+        np.testing.assert_allclose(out, expected, rtol=1e-10, atol=1e-10)
     gram = matmul.tsmm_left(x)
     np.testing.assert_allclose(gram, np.einsum("ij,ik->jk", x, x), rtol=1e-10, atol=1e-10)
     assert (gram == gram.T).all()
+
+
+def test_a_product_may_take_the_place_of_a_factor(always):
+    x, v = np.random.default_rng(0).normal(size=(500, 3)), np.random.default_rng(1).normal(size=(3, 3))
+    expected = x @ v
+    np.testing.assert_allclose(matmul.large(x, v, x), expected, rtol=1e-12)
 
 
 def test_a_missing_number_stays_where_it_is(always):

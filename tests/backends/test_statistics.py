@@ -14,7 +14,7 @@ from dmlite.errors import DMLRuntimeError
 from dmlite.hop.facts import Fact, constant, matrix
 from dmlite.hop.ops import BY_NAME, candidates
 from dmlite.hop.ops.row import ShapeError
-from tests.support.loops import always_compiled
+from tests.support.always import always_compiled
 
 
 @pytest.fixture(autouse=True, params=["numpy", "compiled"])

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from dmlite.backends.local import compiled
-from dmlite.backends.local.threads import ALONE, in_ranges
+from dmlite.backends.local.threads import BLAS, in_ranges
 
 LARGE: Final = 1 << 21  # multiplications from which on a product is looked at
 _RANGES: Final = 16
@@ -24,28 +24,35 @@ _PLAIN: Final = 8  # BLAS does its multiplications in so much less time than tho
 _BLOCK_BYTES: Final = 1 << 19  # rows that a chain reads twice, the second time from the cache
 
 
-def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """`A %*% B`, n x k times k x m."""
+def product(a: np.ndarray, b: np.ndarray, out: np.ndarray | None = None) -> np.ndarray | None:
+    """`A %*% B`, n x k times k x m, into `out` where there is one; None where BLAS does it as well."""
     (n, k), m = a.shape, b.shape[1]
-    if not ALONE.inside:
+    if not BLAS.shared:
         if n >= _TALL * max(k, m):
-            return _of_rows(a, b)
+            return _of_rows(a, b, out)
         if k >= _TALL * max(n, m):
-            return _of_columns(a.T, b)
-    return a @ b
+            found = _of_columns(a.T, b)
+            if out is None:
+                return found
+            out[:] = found
+            return out
+    return None
 
 
-def _of_rows(x: np.ndarray, v: np.ndarray) -> np.ndarray:
+def _of_rows(x: np.ndarray, v: np.ndarray, out: np.ndarray | None) -> np.ndarray | None:
     """X %*% V, X with many rows."""
-    if x.flags.c_contiguous and (loops := _loops(x, v.shape[1], _THIN)):
-        out, vt = np.empty((x.shape[0], v.shape[1])), np.ascontiguousarray(v.T)
+    if not x.flags.c_contiguous:
+        return None
+    loops = _loops(x, v.shape[1], _THIN) if out is None or out.flags.c_contiguous else None
+    if (loops is None and v.shape[1] == 1) or (out is not None and (np.may_share_memory(out, x) or np.may_share_memory(out, v))):
+        return None
+    out = np.empty((x.shape[0], v.shape[1])) if out is None else out
+    if loops is not None:
+        vt = np.ascontiguousarray(v.T)
         in_ranges(_bounds(x), lambda low, high: loops.thin(x, vt, low, high, out))
-        return out
-    if v.shape[1] == 1 or not x.flags.c_contiguous:
-        return x @ v
-    out = np.empty((x.shape[0], v.shape[1]))
-    with ALONE:
-        in_ranges(_bounds(x), lambda low, high: np.matmul(x[low:high], v, out=out[low:high]))
+    else:
+        with BLAS.alone():
+            in_ranges(_bounds(x), lambda low, high: np.matmul(x[low:high], v, out=out[low:high]))
     return out
 
 
@@ -54,13 +61,13 @@ def _of_columns(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     if x.flags.c_contiguous and (loops := _loops(x, y.shape[1], _THIN)):
         y = np.ascontiguousarray(y)
         return _summed(x, (y.shape[1], x.shape[1]), lambda low, high, out: loops.thin_of_transpose(x, y, low, high, out)).T
-    with ALONE:
+    with BLAS.alone():
         return compiled.added(in_ranges(_bounds(x), lambda low, high: x[low:high].T @ y[low:high]))
 
 
 def chain(x: np.ndarray, v: np.ndarray, combine: str, beside: np.ndarray | None) -> np.ndarray | None:
     """t(X) %*% (X %*% V, combined with `beside`), each row of X read once from memory; None where two products are better."""
-    if x.size * v.shape[1] < LARGE // 4 or x.shape[1] > _BLOCK_BYTES // 8 or not x.flags.c_contiguous or ALONE.inside:
+    if x.size * v.shape[1] < LARGE // 4 or x.shape[1] > _BLOCK_BYTES // 8 or not x.flags.c_contiguous or BLAS.shared:
         return None
     if loops := _loops(x, v.shape[1], _THIN_CHAIN, 2):
         kind, vt = getattr(loops, combine), np.ascontiguousarray(v.T)
@@ -73,7 +80,7 @@ def chain(x: np.ndarray, v: np.ndarray, combine: str, beside: np.ndarray | None)
             rows = slice(start, min(start + step, high))
             out += x[rows].T @ combined(x[rows] @ v, combine, None if beside is None else beside[rows])
 
-    with ALONE:
+    with BLAS.alone():
         return _summed(x, v.shape, part)
 
 
