@@ -56,7 +56,7 @@ def _rows(x: Any, i: int, j: int) -> Any:
     return x[i:j].toarray() if hasattr(x, "tocsr") else x
 
 
-def _row_numbers(w: Matrix, start: int = 0, stop: int | None = None) -> np.ndarray:
+def row_numbers(w: Matrix, start: int = 0, stop: int | None = None) -> np.ndarray:
     """The rows of the stored cells from `start` to before `stop`."""
     stop = w.nnz if stop is None else stop
     first, last = np.searchsorted(w.indptr, (start, max(start, stop - 1)), side="right")
@@ -77,16 +77,16 @@ def _stored(w: Matrix, u: np.ndarray, v: np.ndarray) -> Iterator[tuple[slice, np
     for start in range(0, w.nnz, step):
         part = slice(start, min(start + step, w.nnz))
         count = part.stop - start
-        a = u.take(_row_numbers(w, start, part.stop), axis=0, out=left[:count], mode="clip")
+        a = u.take(row_numbers(w, start, part.stop), axis=0, out=left[:count], mode="clip")
         b = v.take(w.indices[part], axis=0, out=right[:count], mode="clip")
         yield part, np.einsum("ij,ij->i", a, b)
 
 
-def _beside(x: Matrix, w: Matrix) -> np.ndarray:
+def cells_beside(x: Matrix, w: Matrix) -> np.ndarray:
     """The cells of `x` where the CSR matrix `w` stores one. Raises DMLRuntimeError when the shapes differ."""
     if x.shape != w.shape:
         raise DMLRuntimeError(f"matrices of {_shape(x)} and {_shape(w)} do not fit cell by cell")
-    rows = _row_numbers(w)
+    rows = row_numbers(w)
     if not is_sparse(x):
         return x[rows, w.indices]
     if x.nnz == w.nnz and np.array_equal(x.indptr, w.indptr) and np.array_equal(x.indices, w.indices):
@@ -94,7 +94,7 @@ def _beside(x: Matrix, w: Matrix) -> np.ndarray:
     if not x.nnz:
         return np.zeros(w.nnz)
     wanted = rows.astype(np.int64) * w.shape[1] + w.indices
-    present = _row_numbers(x).astype(np.int64) * w.shape[1] + x.indices
+    present = row_numbers(x).astype(np.int64) * w.shape[1] + x.indices
     place = np.minimum(np.searchsorted(present, wanted), x.nnz - 1)
     return np.where(present[place] == wanted, x.data[place], 0.0)
 
@@ -207,7 +207,7 @@ def _driven(cell: _Cell, w: Matrix, u: np.ndarray, v: np.ndarray, rest: tuple[An
     """The result at the stored cells of a CSR driver; None when the driver is dense, or the other cells matter too."""
     if not is_sparse(w) or not _zeros_stay(cell, u, v, rest):
         return None
-    rest = tuple(_beside(x, w) if hasattr(x, "shape") else x for x in rest)
+    rest = tuple(cells_beside(x, w) if hasattr(x, "shape") else x for x in rest)
     data = np.empty(w.nnz)
     for part, d in _stored(w, u, v):
         data[part] = cell.of(w.data[part], d, *_parts(rest, part))
@@ -249,7 +249,7 @@ def _loop(cell: _Cell, w: Matrix, u: np.ndarray, v: np.ndarray, rest: tuple[Any,
     module = compiled.loops(w, work) if work else None
     if module is None or not _zeros_stay(cell, u, v, rest):
         return None
-    beside = next((_beside(x, w) for x in rest if hasattr(x, "shape")), np.empty(0))
+    beside = next((cells_beside(x, w) for x in rest if hasattr(x, "shape")), np.empty(0))
     eps = next((float(x) for x in rest if isinstance(x, (int, float))), 0.0)
     return _Loop(module, (getattr(module, cell.loop), w.indptr, w.indices, w.data, u, v, beside, eps), w, work)
 
