@@ -83,34 +83,30 @@ class SampledWriter:
         """Numbers at the stored cells of block b."""
         stored = [f"d{i}" for i in range(len(self.stored))]
         self.known: dict[Hop, str] = {self.region.driver: "x"}
-        lines: Lines = [("x = w.data[b.part]", None)]
-        lines += [(f"p{i} = {code}", None) for i, g in enumerate(self.given) if (code := self._looked_up(i, g.hop, g.kind))]
+        self.lines: Lines = [("x = w.data[b.part]", None)]
         for step in self.steps:
             if self.region.roles[step.hop] != END:
-                self._cell(step, lines)
+                self._cell(step)
             elif step.hop in self.totals:
-                lines.append((f"{self.names[step.hop]} = {self._total(step.hop)}", step))
+                code = self._total(step.hop)
+                self.lines.append((f"{self.names[step.hop]} = {code}", step))
             elif step.hop in self.stored:
                 product = self._zeroed(step.hop, " * ".join(map(self._read, step.hop.args)))
-                lines.append((f"d{self.stored.index(step.hop)}[b.part] = {product}", step))
-        lines.append((f"return ({''.join(f'{self.names[h]}, ' for h in self.totals)})", None))
-        return f"def {self.name}_cells(b, w, {', '.join([*self._parameters(), *stored])}):", lines
+                self.lines.append((f"d{self.stored.index(step.hop)}[b.part] = {product}", step))
+        self.lines.append((f"return ({''.join(f'{self.names[h]}, ' for h in self.totals)})", None))
+        return f"def {self.name}_cells(b, w, {', '.join([*self._parameters(), *stored])}):", self.lines
 
-    def _looked_up(self, i: int, hop: Hop, kind: str) -> str:
-        """An operand at the stored cells; empty for the factors of products, and for numbers."""
+    def _looked_up(self, hop: Hop) -> str:
+        """An operand from outside at the stored cells."""
+        i = next(i for i, g in enumerate(self.given) if g.hop is hop and not g.turned)
         fact = self.facts[hop]
-        if kind in "dq":
-            self.known[hop] = f"a{i}"
-            return ""
-        if kind == "f":
-            return ""
-        self.known[hop] = f"p{i}"
-        if kind == "c":
-            return f"a{i}[b.part]"
-        along, down = fact.cols != 1, fact.rows != 1
-        return f"a{i}[{'b.rows' if down else '0'}, {'b.cols' if along else '0'}]"
+        if not fact.is_matrix:
+            return f"a{i}"
+        places = f"{'b.rows' if fact.rows != 1 else '0'}, {'b.cols' if fact.cols != 1 else '0'}"
+        self.lines.append((f"p{i} = a{i}[{'b.part' if hop in self.region.beside else places}]", None))
+        return f"p{i}"
 
-    def _cell(self, step: Step, lines: Lines) -> None:
+    def _cell(self, step: Step) -> None:
         hop, target = step.hop, self.names[step.hop]
         if self.region.roles[hop] == PRODUCT:
             u, v = (self._factor(a, turned) for a, turned in zip(hop.args, (False, True), strict=True))
@@ -118,9 +114,9 @@ class SampledWriter:
         else:
             code = self._computed(hop)
         self.known[hop] = target
-        lines.append((f"{target} = {code}", step))
+        self.lines.append((f"{target} = {code}", step))
         if hop in self.stored:
-            lines.append((f"d{self.stored.index(hop)}[b.part] = {target}", None))
+            self.lines.append((f"d{self.stored.index(hop)}[b.part] = {target}", None))
 
     def _computed(self, hop: Hop) -> str:
         args = [self._read(a) for a in hop.args]
@@ -141,7 +137,11 @@ class SampledWriter:
         return f"{head}{self._zeroed(hop, code.removeprefix(head)[:-1])})" if code.startswith(head) else code
 
     def _read(self, hop: Hop) -> str:
-        return self.emitter.ref(hop) if hop.op == LITERAL else self.known[hop]
+        if hop.op == LITERAL:
+            return self.emitter.ref(hop)
+        if hop not in self.known:
+            self.known[hop] = self._looked_up(hop)
+        return self.known[hop]
 
     # ------------------------------------------------------------ all stored cells
     def _plain(self) -> tuple[str, Lines]:

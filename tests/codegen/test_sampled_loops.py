@@ -27,6 +27,7 @@ SCRIPTS = {
     "chain": "A = abs(W) * 2; C = A * u; s = sum(C^2); R = (C > 0.5) * C; r1 = rowSums(R)",
     "zeros among the cells": "P = W * (Z > 0); R = P * exp(1000 * Z); q = P %*% V; s = sum(P / (U %*% t(V) + 5) * Z)",
     "one column": "R = W * exp(u %*% r); s = sum(R * log(abs(u %*% r) + 1)); g = R %*% t(r); h = t(R) %*% u",
+    "factors beside": "R = W * tanh(u %*% r * 2) * u * r; s = sum(R * (U %*% t(V)) * U[, 1]); g = t(R) %*% u",
     "scalars": "R = W * (U %*% t(V) + a) * n; s = sum(R * a); k = sum((R != 0) * (U %*% t(V) > a))",
     "several drivers": "D = exp(U %*% t(V)); R = W * D * 2; s = sum(X * sqrt(Z^2 + 1) * 3); q = sum(abs(X) * exp(Z)); p = sum(R)",
     "made here": "T = W[1:nrow(W), ] * 2; D = exp(U %*% t(V)); R = T * D; s = sum(T * log(D + 1))",
