@@ -170,7 +170,7 @@ class SampledWriter:
     def _width(self) -> int:
         """Numbers for each stored cell of a block."""
         products = [2 * (self.facts[h.args[0]].cols or 1) for h in self.region.hops if self.region.roles[h] == PRODUCT]
-        return len(self.region.cells()) + len(self.given) + max(products, default=0)
+        return 1 + len(self.region.cells()) + len(self.given) + max(products, default=0)
 
     def _apart(self) -> tuple[str, Lines]:
         """One operator after another, for operands that are not stored as was expected."""

@@ -118,7 +118,7 @@ class Planner:
         """Values that several sampled regions compute at their cells, once for each time but the first."""
         seen: set[Hop] = set()
         for unit in units:
-            for hop in unit.inner if isinstance(unit, Sampled) else [unit] if isinstance(unit, Hop) else []:
+            for hop in [unit] if isinstance(unit, Hop) else unit.hops:
                 if hop in seen:
                     yield hop
                 seen.add(hop)

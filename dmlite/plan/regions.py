@@ -254,7 +254,7 @@ def contracted(order: Sequence[Hop], regions: Iterable[Region | Sampled], facts:
     """The order with every region in one place, behind all it needs and before all that needs it."""
     regions = list(regions)
     home = {h: r for r in regions for h in r.hops if h not in r.inner}
-    absorbed = {h for r in regions for h in (*r.absorbed, *r.inner)}
+    absorbed = {h for r in regions for h in (*r.absorbed, *r.inner)} - set(home)
     done: set[int] = set()
     for hop in order:
         if hop in absorbed:

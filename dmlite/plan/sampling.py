@@ -61,9 +61,16 @@ class Sampling:
             read = {a for r in found for a in r.operands}
             whole = {h for r in found for h in r.inner if h in read or not self.users[h] <= inside}
             if not whole:
-                return found
+                return [self._with_outputs(region, found) for region in found]
             self.whole |= whole
         return []
+
+    def _with_outputs(self, region: Sampled, found: Iterable[Sampled]) -> Sampled:
+        """A region with what is needed outside of it, which is what others read, too."""
+        inside = set(region.hops)
+        read = {a for other in found if other is not region for a in other.operands}
+        outputs = [h for h in region.hops if h not in region.inner and (h in read or not self.users[h] <= inside)]
+        return replace(region, outputs=outputs)
 
     def _regions(self, drivers: Iterable[Hop]) -> list[Sampled]:
         self.taken: set[Hop] = set()
@@ -93,7 +100,7 @@ class _Growth:
         self.fact = sampling.facts[driver]
         self.stored = nonzeros(self.fact) or 0.0
         self.roles: dict[Hop, str] = {}
-        self.pattern, self.sparse = {driver}, {driver}
+        self.pattern, self.sparse, self.full = {driver}, {driver}, set[Hop]()
 
     def region(self) -> Sampled | None:
         """The largest region, if it pays."""
@@ -129,7 +136,23 @@ class _Growth:
             return None
         if self._stays_zero(hop, self.sparse):
             self.sparse.add(hop)
+        elif self._is_full_of_cells(hop):
+            self.full.add(hop)
+        else:
+            return None
         return CELL
+
+    def _is_full_of_cells(self, hop: Hop) -> bool:
+        """Whether a result is an array whatever the numbers, but for zeros alone; what is sparse has zeros that NaN does not meet."""
+        if self.facts[hop].dense:
+            return True
+        sparse = [a for a in hop.args if a.op != LITERAL and self.facts[a].is_matrix and not self.facts[a].dense and a not in self.full]
+        others = [a for a in hop.args if a not in sparse]
+        if all(a.op == LITERAL or self.facts[a].is_const for a in others):
+            return True
+        if hop.op in ("add", "sub"):
+            return any(self.facts[a].is_matrix for a in others)
+        return hop.op == "div" and hop.args[1] in sparse
 
     def _is_made_of_more(self, hop: Hop) -> bool:
         """Whether cells without the driver's pattern are worth computing beside it: those of another sparse matrix are not."""
@@ -242,7 +265,7 @@ class _Growth:
         return Sampled(
             driver=self.driver,
             hops=hops,
-            outputs=[h for h in hops if not self._is_inner(h) and not self.all.users[h] <= members],
+            outputs=[],
             roles={h: self.roles[h] for h in hops},
             pattern=frozenset(self.pattern & {self.driver, *hops}),
             beside=list(beside),

@@ -159,3 +159,84 @@ def test_without_a_compiler(monkeypatch):
         found, regions = run(SCRIPTS["products"], given)
     assert regions
     compare(found, run(SCRIPTS["products"], given, 0)[0], "")
+
+
+# ---------------------------------------------------------------- random expressions
+_CELLS = ["{} * {}", "{} + {}", "{} - {}", "{} / {}", "min({}, {})", "max({}, {})", "({} > {})", "({} != {})", "({} & {})", "({} | {})"]
+_FUNCTIONS = [
+    "abs({})",
+    "exp({})",
+    "tanh({})",
+    "sqrt({})",
+    "log({})",
+    "({})^2",
+    "(0 - {})",
+    "round({})",
+    "sign({})",
+    "1 / (1 + exp(-({})))",
+    "!({})",
+]
+_LEAVES = [
+    "W",
+    "W",
+    "X",
+    "Z",
+    "(U %*% t(V))",
+    "(U %*% t(V))",
+    "u",
+    "(r * Z)",
+    "a",
+    "n",
+    "2",
+    "0.5",
+    "0",
+    "(u %*% r)",
+    "rowSums(W)",
+    "(W %*% v)",
+]
+_ENDS = ["sum({})", "min({})", "max({})", "rowSums({})", "colSums({})", "({}) %*% V", "t({}) %*% U", "t(U) %*% ({})", "sum(({}) * Z)", "({}) * W",
+         "t({}) %*% (u * (({}) %*% v))", "sum(({})^2)", "t({}) %*% rowSums(({}) * u)", "rowSums(({}) * X)", "sum(({}) != 0)"]  # fmt: skip
+
+
+def random_script(seed: int) -> str:
+    rng = np.random.default_rng(seed)
+    known = list(_LEAVES)
+
+    def pick(options: list[str]) -> str:
+        return options[rng.integers(len(options))]
+
+    def cells(depth: int) -> str:
+        if depth == 0 or rng.random() < 0.15:
+            return pick(known)
+        if rng.random() < 0.35:
+            return pick(_FUNCTIONS).format(cells(depth - 1))
+        return "(" + pick(_CELLS).format(cells(depth - 1), cells(depth - 1)) + ")"
+
+    lines = []
+    for i in range(rng.integers(1, 4)):
+        lines.append(f"c{i} = {pick(['W', 'W', 'abs(W)', 'X'])} * {cells(3)}")
+        known += [f"c{i}"] * 3
+    for i in range(rng.integers(1, 4)):
+        name = f"c{rng.integers(len([x for x in lines if x[0] == 'c']))}"
+        lines.append(f"e{i} = {pick(_ENDS).replace('{}', name)}")
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize("how", ["blocks", "checked"])
+@pytest.mark.parametrize("special", [False, True], ids=["plain", "special"])
+def test_random_expressions(monkeypatch, how, special):
+    found_any = 0
+    for seed in range(60):
+        script = random_script(seed)
+        given = inputs(9, 7, special=special)
+        with np.errstate(all="ignore"):
+            with mock.patch("dmlite.plan.sampling.SAMPLED_CELLS", 1 << 60):  # the same operators, one after another
+                expected, _ = run(script, given)
+            with monkeypatch.context() as patch:
+                if how != "blocks":
+                    use_loops(patch, compiled=False)
+                patch.setattr(sampled, "_BLOCK", 64)
+                found, regions = run(script, given)
+        found_any += bool(regions)
+        compare(found, expected, f"of seed {seed}:\n{script}")
+    assert found_any > 20
