@@ -222,7 +222,7 @@ class Emitter:
             return f"np_concatenate(({', '.join(args)}), {int(op == 'cbind')})" if len(args) > 1 and all(f.cells for f in facts) else None
         if op == "as.scalar" and facts[0].cells == 1:
             return f"{args[0]}.item()"
-        if op in DENSE and not (op in _SUMS and (facts[0].cells or 0) >= BLAS_CELLS):
+        if op in DENSE and not (op in _SUMS and facts[0].cols != 1 and (facts[0].cells or 0) >= BLAS_CELLS):
             return DENSE[op].format(*args)
         return None
 

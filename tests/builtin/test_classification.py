@@ -200,6 +200,27 @@ def test_sigmoid(stored):
     np.testing.assert_allclose(call("Y = sigmoid(X)", X=stored(X)), [[0.5, 0.75], [0, 1]])
 
 
+# ---------------------------------------------------------------- second derivatives from a part of the rows
+@stored
+def test_many_rows_lead_to_the_same_coefficients(stored):
+    """As many rows for a column as it takes for steps by a part of them, of a column that is nearly always zero too."""
+    rng = np.random.default_rng(5)
+    X = np.column_stack([rng.normal(size=(3000, 3)) * [1, 10, 0.1], rng.integers(0, 3, 3000), np.arange(3000) % 1500 == 7])
+    score = X @ [1.0, -0.1, 5, 0.5, 2] - 0.5
+    y = 1.0 + (score > 0) + (score + rng.logistic(size=3000) > 1.5)
+    C = call("C = multiLogReg(X=X, Y=y, icpt=1, reg=1, tol=1e-9, verbose=FALSE)", X=stored(X), y=y.reshape(-1, 1))
+    members = np.eye(3)[y.astype(int) - 1][:, :-1]
+    assert loss_and_gradient(C, with_ones(X), members, 1.0)[0] == pytest.approx(least_loss(X, y.reshape(-1, 1), 1.0), rel=1e-9)
+    signs = np.where(y > 1, 1.0, -1.0)
+    W = call("W = l2svm(X=X, Y=y, intercept=TRUE, epsilon=1e-12)", X=stored(X), y=signs.reshape(-1, 1))
+    peer = svm.LinearSVC(C=0.5, tol=1e-12, dual=False, max_iter=10_000).fit(X, signs)
+    np.testing.assert_allclose(W[:, 0], np.append(peer.coef_, peer.intercept_), rtol=1e-4)
+    B = call("B = glm(X=X, Y=y, dfam=2, yneg=-1, icpt=2, reg=0.5, tol=1e-12, verbose=FALSE)", X=stored(X), y=signs.reshape(-1, 1))
+    factor = X.std(0, ddof=1)
+    peer = linear.LogisticRegression(C=2, tol=1e-12, solver="newton-cholesky").fit(X / factor, signs)
+    np.testing.assert_allclose(B[:, 0], np.append(peer.coef_[0] / factor, peer.intercept_), rtol=1e-4)
+
+
 VERBOSE = """
 y = X %*% matrix("1 -2 3 0", 4, 1) + 0.1 * X[, 1]^2
 k = 1 + (y > 0.5) + (y > 1)

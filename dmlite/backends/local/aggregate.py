@@ -137,6 +137,8 @@ def _sums(axis: int) -> _Kernel:
 
     def kernel(x: Matrix) -> np.ndarray:
         if isinstance(x, np.ndarray):
+            if x.shape[1] == 1 and not axis:
+                return np.add.reduce(x, axis=0, keepdims=True)
             return _vector(x @ np.ones(x.shape[1]) if axis else np.ones(x.shape[0]) @ x, axis)
         return _vector(x @ np.ones(x.shape[1]) if axis else np.ones(x.shape[0]) @ x, axis)
 
