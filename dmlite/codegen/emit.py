@@ -25,6 +25,8 @@ from dmlite.plan.physical import BlockPlan, Step
 from dmlite.plan.sampled import Sampled
 
 RELEASE_CELLS = 10_000  # smaller dead values are not worth a `del`
+BLAS_CELLS = 1 << 14  # cells from which on sums by row and column go through BLAS, which takes longer to call and is faster
+_SUMS = frozenset({"rowSums", "colSums"})
 
 
 @dataclass
@@ -223,7 +225,7 @@ class Emitter:
             return f"np_concatenate(({', '.join(args)}), {int(op == 'cbind')})" if len(args) > 1 and all(f.cells for f in facts) else None
         if op == "as.scalar" and facts[0].cells == 1:
             return f"{args[0]}.item()"
-        if op in DENSE:
+        if op in DENSE and not (op in _SUMS and facts[0].cols != 1 and (facts[0].cells or 0) >= BLAS_CELLS):
             return DENSE[op].format(*args)
         return None
 

@@ -60,7 +60,9 @@ RUNNING = {"cumsum": np.cumsum, "cumprod": np.cumprod, "cummin": np.minimum.accu
 MATRICES = {
     "dense": some(9, 7), "sparse": some(9, 7, 0.2), "negative": -abs(some(9, 7, 0.5)), "nan": with_nan(some(9, 7)), "sparse nan": with_nan(some(9, 7, 0.3)),
     "1x1": some(1, 1), "1x1 zero": np.zeros((1, 1)), "row": some(1, 8, 0.6), "column": some(8, 1), "zeros": np.zeros((4, 3)), "fortran": np.asfortranarray(some(9, 7)),
-    "view": some(18, 14)[1::2, ::-2], "integers": RNG.integers(-2, 3, (30, 4)).astype(float), "infinite": np.array([[np.inf, 0, 2], [1, 2, 3], [-np.inf, 0, np.nan]]),
+    "view": some(18, 14)[1::2, ::-2], "integers": RNG.integers(-2, 3, (30, 4)).astype(float),
+    "tall": RNG.choice([0.0, 1, 2, -1, np.nan, np.inf, -np.inf], (300, 5), p=[0.3, 0.2, 0.2, 0.1, 0.1, 0.05, 0.05]),
+    "infinite": np.array([[np.inf, 0, 2], [1, 2, 3], [-np.inf, 0, np.nan]]),
 }  # fmt: skip
 STORAGES = [pytest.param(lambda x: x, id="dense"), pytest.param(csr_array, id="csr")]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.optimize import minimize
-from scipy.special import logsumexp
+from scipy.special import expit, logsumexp
 
 from dmlite import DMLError, dml
 from tests.support.builtins import STORAGES, call, data
@@ -102,9 +102,11 @@ def test_logistic_regression_by_hand():
 
 # ---------------------------------------------------------------- support vector machines
 @stored
+@pytest.mark.parametrize("name", ["breast_cancer", "wine"])
 @pytest.mark.parametrize("intercept", [False, True])
-def test_machine_for_two_classes(intercept, stored):
-    X, y = data("breast_cancer", standardised=True)
+def test_machine_for_two_classes(intercept, name, stored):
+    X, y = data(name, standardised=True)
+    y = np.minimum(y, 2)
     signs = 2 * y - 3
     peer = svm.LinearSVC(C=0.5 / 2, tol=1e-12, dual=False, max_iter=10_000, fit_intercept=intercept).fit(X, signs[:, 0])
     expected = np.append(peer.coef_, peer.intercept_) if intercept else peer.coef_[0]
@@ -114,7 +116,7 @@ def test_machine_for_two_classes(intercept, stored):
     other = call(f"W = l2svm(X=X, Y=y, intercept={flag}, reg=2, epsilon=1e-12)", X=stored(X), y=y)  # 1 and 2 instead
     np.testing.assert_array_equal(other, W)
     raw, labels = call("[R, p] = l2svmPredict(X=X, W=W)", X=stored(X), W=W)
-    np.testing.assert_allclose(raw[:, 0], X @ W[:30, 0] + (W[30] if intercept else 0), atol=1e-10)
+    np.testing.assert_allclose(raw[:, 0], X @ W[: X.shape[1], 0] + (W[-1] if intercept else 0), atol=1e-10)
     np.testing.assert_array_equal(labels, np.where(raw > 0, 1, -1))
 
 
@@ -179,11 +181,12 @@ def test_naive_bayes_by_hand(capsys):
         call("[P, C] = naiveBayes(D=-D, C=y)", D=D, y=y)
 
 
+@stored
 @pytest.mark.parametrize("name", ["digits", "wine"])
-def test_confusion_matrix(name):
+def test_confusion_matrix(name, stored):
     X, y = data(name)
     guess = bayes.MultinomialNB().fit(X, y[:, 0]).predict(X).reshape(-1, 1)
-    counts, shares = call("[S, A] = confusionMatrix(P=p, Y=y)", p=guess, y=y)
+    counts, shares = call("[S, A] = confusionMatrix(P=p, Y=y)", p=stored(guess), y=stored(y))
     np.testing.assert_array_equal(counts, metrics.confusion_matrix(y, guess).T)
     np.testing.assert_allclose(shares, metrics.confusion_matrix(y, guess, normalize="true").T)
 
@@ -195,9 +198,39 @@ def test_confusion_matrix_of_a_class_that_does_not_occur():
 
 
 @stored
+@pytest.mark.parametrize("name", ["digits", "wine"])
+def test_sigmoid_and_one_hot_rows_of_real_data(name, stored):
+    X, y = data(name, standardised=True)
+    np.testing.assert_allclose(call("Y = sigmoid(X)", X=stored(X)), expit(X), rtol=1e-12)
+    k = int(y.max())
+    np.testing.assert_array_equal(call("Y = toOneHot(y, k)", y=stored(y), k=k), np.eye(k)[y[:, 0].astype(int) - 1])
+
+
+@stored
 def test_sigmoid(stored):
     X = np.array([[0.0, np.log(3)], [-1000, 1000]])
     np.testing.assert_allclose(call("Y = sigmoid(X)", X=stored(X)), [[0.5, 0.75], [0, 1]])
+
+
+# ---------------------------------------------------------------- second derivatives from a part of the rows
+@stored
+def test_many_rows_lead_to_the_same_coefficients(stored):
+    """As many rows for a column as it takes for steps by a part of them, of a column that is nearly always zero too."""
+    rng = np.random.default_rng(5)
+    X = np.column_stack([rng.normal(size=(3000, 3)) * [1, 10, 0.1], rng.integers(0, 3, 3000), np.arange(3000) % 1500 == 7])
+    score = X @ [1.0, -0.1, 5, 0.5, 2] - 0.5
+    y = 1.0 + (score > 0) + (score + rng.logistic(size=3000) > 1.5)
+    C = call("C = multiLogReg(X=X, Y=y, icpt=1, reg=1, tol=1e-9, verbose=FALSE)", X=stored(X), y=y.reshape(-1, 1))
+    members = np.eye(3)[y.astype(int) - 1][:, :-1]
+    assert loss_and_gradient(C, with_ones(X), members, 1.0)[0] == pytest.approx(least_loss(X, y.reshape(-1, 1), 1.0), rel=1e-9)
+    signs = np.where(y > 1, 1.0, -1.0)
+    W = call("W = l2svm(X=X, Y=y, intercept=TRUE, epsilon=1e-12)", X=stored(X), y=signs.reshape(-1, 1))
+    peer = svm.LinearSVC(C=0.5, tol=1e-12, dual=False, max_iter=10_000).fit(X, signs)
+    np.testing.assert_allclose(W[:, 0], np.append(peer.coef_, peer.intercept_), rtol=1e-4)
+    B = call("B = glm(X=X, Y=y, dfam=2, yneg=-1, icpt=2, reg=0.5, tol=1e-12, verbose=FALSE)", X=stored(X), y=signs.reshape(-1, 1))
+    factor = X.std(0, ddof=1)
+    peer = linear.LogisticRegression(C=2, tol=1e-12, solver="newton-cholesky").fit(X / factor, signs)
+    np.testing.assert_allclose(B[:, 0], np.append(peer.coef_[0] / factor, peer.intercept_), rtol=1e-4)
 
 
 VERBOSE = """

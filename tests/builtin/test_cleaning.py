@@ -148,9 +148,10 @@ def test_outliers_refuse_what_makes_no_sense():
 
 
 # ---------------------------------------------------------------- missing cells
+@storages
 @datasets
 @pytest.mark.parametrize("strategy", ["mean", "median"])
-def test_imputing_is_that_of_scikit_learn(name, strategy):
+def test_imputing_is_that_of_scikit_learn(storage, name, strategy):
     impute = pytest.importorskip("sklearn.impute")
     X, _ = data(name)
     X = np.c_[X, 1.0 + np.random.default_rng(3).integers(0, 4, (len(X), 2))]
@@ -158,16 +159,16 @@ def test_imputing_is_that_of_scikit_learn(name, strategy):
     mask = np.zeros((1, X.shape[1]))
     mask[0, -2:] = 1
     builtin = f"imputeBy{strategy.capitalize()}"
-    Y, vector = call(f"[Y, vector] = {builtin}(X, mask)", X=X, mask=mask)
+    Y, vector = call(f"[Y, vector] = {builtin}(X, mask)", X=storage(X), mask=mask)
     expected = np.c_[
         impute.SimpleImputer(strategy=strategy).fit(X[:, :-2]).transform(X[:, :-2]),
         impute.SimpleImputer(strategy="most_frequent").fit_transform(X[:, -2:]),
     ]
     assert np.allclose(Y, expected)
-    assert np.allclose(call(f"Y = {builtin}Apply(X, vector)", X=X[:50], vector=vector), expected[:50])
-    Y, vector = call("[Y, vector] = imputeByMode(X)", X=X[:, -2:])
+    assert np.allclose(call(f"Y = {builtin}Apply(X, vector)", X=storage(X[:50]), vector=vector), expected[:50])
+    Y, vector = call("[Y, vector] = imputeByMode(X)", X=storage(X[:, -2:]))
     assert np.array_equal(Y, expected[:, -2:])
-    assert np.array_equal(call("Y = imputeByModeApply(X, vector)", X=X[:9, -2:], vector=vector), expected[:9, -2:])
+    assert np.array_equal(call("Y = imputeByModeApply(X, vector)", X=storage(X[:9, -2:]), vector=vector), expected[:9, -2:])
 
 
 @storages

@@ -78,13 +78,14 @@ MODELS = {"VVV": "full", "EEE": "tied", "VVI": "diag", "VII": "spherical"}
 GMM = "[labels, P, df, bic, mu, F, weight] = gmm(X=X, n_components=k, model=model, seed=3, tol=1e-9, iter=500)"
 
 
+@pytest.mark.parametrize("storage", STORAGES.values(), ids=STORAGES)
 @pytest.mark.parametrize(("name", "k"), [("wine", 3), ("breast_cancer", 2)])
 @pytest.mark.parametrize("model", MODELS)
-def test_gmm_is_as_good_as_scikit_learn(name, k, model):
+def test_gmm_is_as_good_as_scikit_learn(storage, name, k, model):
     mixture = pytest.importorskip("sklearn.mixture")
     X, _ = data(name, True)
     X = X[:, :13]
-    labels, P, df, bic, mu, F, weight = call(GMM, X=X, k=k, model=model)
+    labels, P, df, bic, mu, F, weight = call(GMM, X=storage(X), k=k, model=model)
     peer = mixture.GaussianMixture(k, covariance_type=MODELS[model], n_init=3, random_state=0, tol=1e-9, max_iter=500).fit(X)
     loglik = (df * np.log(len(X)) - bic) / 2 / len(X)
     assert df == peer._n_parameters()
@@ -96,7 +97,7 @@ def test_gmm_is_as_good_as_scikit_learn(name, k, model):
     assert np.allclose(peer.predict_proba(X), P, atol=1e-8)
     assert np.array_equal(peer.predict(X) + 1, labels[:, 0])
     assert peer.bic(X) == pytest.approx(bic, rel=1e-8)
-    _, new = call("[labels, P] = gmmPredict(X, weight, mu, F, model)", X=X[:20], weight=weight, mu=mu, F=F, model=model)
+    _, new = call("[labels, P] = gmmPredict(X, weight, mu, F, model)", X=storage(X[:20]), weight=weight, mu=mu, F=F, model=model)
     assert np.allclose(new, P[:20], atol=1e-12)
 
 

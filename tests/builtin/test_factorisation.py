@@ -148,9 +148,10 @@ def test_als_goes_the_way_of_exact_turns(storage, name, more):
     assert np.abs(U[7]).max() < 1e-9 and np.abs(V[:, 5]).max() < 1e-9
 
 
+@storages
 @pytest.mark.parametrize("name", ["wine", "diabetes"])
 @pytest.mark.parametrize("algorithm", ["alsCG", "alsDS"])
-def test_als_of_complete_data_has_a_closed_form(name, algorithm):
+def test_als_of_complete_data_has_a_closed_form(storage, name, algorithm):
     """Without gaps the least objective is that of the singular values, each lowered by reg, the largest `rank` of them."""
     X, _ = data(name, True)
     X = X + 3.7  # of no cell zero
@@ -159,7 +160,10 @@ def test_als_of_complete_data_has_a_closed_form(name, algorithm):
     s = np.linalg.svd(X, compute_uv=False)
     kept = np.where(np.arange(len(s)) < rank, np.maximum(s - reg, 0), 0)
     U, V = call(
-        f"[U, V] = {algorithm}(X=X, rank=rank, reg=reg, maxi=2000, thr=1e-13, check=TRUE, seed=2, verbose=FALSE)", X=X, rank=rank, reg=reg
+        f"[U, V] = {algorithm}(X=X, rank=rank, reg=reg, maxi=2000, thr=1e-13, check=TRUE, seed=2, verbose=FALSE)",
+        X=storage(X),
+        rank=rank,
+        reg=reg,
     )
     assert loss(X, U, V, reg) == pytest.approx(((s - kept) ** 2).sum() / 2 + reg * kept.sum(), rel=1e-6)
 

@@ -52,7 +52,8 @@ def test_regression_tree(stored):
     assert np.mean((guess - truth) ** 2) == pytest.approx(np.mean((peer.predict(Z) - truth[:, 0]) ** 2), rel=0.02)
 
 
-@pytest.mark.parametrize(("name", "stored"), [("breast_cancer", np.asarray), ("wine", sp.csr_array), ("diabetes", np.asarray)])
+@stored
+@pytest.mark.parametrize("name", ["breast_cancer", "wine", "diabetes"])
 def test_forest(name, stored):
     X, y, Z, truth, types = parts(name)
     settings = "num_trees=25, sample_frac=1.0, min_leaf=1, min_split=2, seed=7"

@@ -8,6 +8,7 @@ import math
 import random
 import re
 
+import numpy as np
 import pytest
 
 from dmlite.codegen.emit import literal_code, tidy
@@ -182,6 +183,12 @@ def test_source_of_dense_arithmetic() -> None:
 def test_source_of_products_and_aggregates() -> None:
     text = "A = matrix(k, 3, 2)\nif (k > 0) { x = sum(t(A) %*% A) }"
     assert body(text, k=2.0) == ["v0 = x0_A.T", "v1 = v0 @ x0_A", "v2 = float(np_add.reduce(v1, None))", "return v2"]
+
+
+def test_sums_of_many_short_rows_go_through_blas() -> None:
+    X = np.ones((5000, 4))
+    assert body("x = rowSums(A)", A=X) == ["v0 = aggregate__rowSums(x0_A)", "return v0"]
+    assert body("x = rowSums(A)", A=X[:10]) == ["v0 = np_add.reduce(x0_A, 1, None, None, True)", "return v0"]
 
 
 def test_source_of_scalar_arithmetic() -> None:

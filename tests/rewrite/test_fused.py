@@ -24,7 +24,7 @@ UV = "(U %*% t(V))"
 SPARSE = matrix(3000, 2000, 60_000)
 FACTS = {
     **dict.fromkeys("SWX", SPARSE), "D": matrix(3000, 2000), "U": matrix(3000, 10), "V": matrix(2000, 10), "s": scalar("double"),
-    "A": matrix(1500, 1000), "B": matrix(1000, 1500), "C": matrix(1500, 1500), "c": scalar("double"), "Y": matrix(3000, 1),
+    "E": matrix(3000, 10), "A": matrix(1500, 1000), "B": matrix(1000, 1500), "C": matrix(1500, 1500), "c": scalar("double"), "Y": matrix(3000, 1),
 }  # fmt: skip
 
 
@@ -116,6 +116,7 @@ WEIGHTED = {"wsloss", "wsloss_post", "wdivmm_mul", "wdivmm_mul_right", "wdivmm_d
     "texts",
     [
         pytest.param(("sum((C - A %*% B)^2)",), id="long inner dimension over dense cells"),
+        pytest.param(("E * (D %*% V)",), id="thin product of a matrix larger than it"),
         pytest.param(("(W*UV)%*%V", "UV"), id="product is a result"),
         pytest.param(("sum(W*log(UV))", "exp(UV)"), id="product goes elsewhere"),
         pytest.param(("W*exp(UV)", "rowMaxs(UV)"), id="product is aggregated elsewhere"),

@@ -18,6 +18,7 @@ from dmlite.backends.local.storage import Matrix, dense, is_matrix
 from dmlite.errors import DMLRuntimeError
 
 _BLOCK: Final = 1 << 20  # cells that a pass with an intermediate works on at a time, so that it stays in cache
+_NARROW: Final = 16  # columns up to which rows are gone through column by column, as NumPy's reductions are slow along short rows
 
 _APART: Final = 4  # multiplications that take as long as NumPy takes for a cell when it goes column by column
 _SLOW: Final = 64  # multiplications that take as long as one step of a loop in Python
@@ -136,6 +137,8 @@ def _sums(axis: int) -> _Kernel:
 
     def kernel(x: Matrix) -> np.ndarray:
         if isinstance(x, np.ndarray):
+            if x.shape[1] == 1 and not axis:
+                return np.add.reduce(x, axis=0, keepdims=True)
             return _vector(x @ np.ones(x.shape[1]) if axis else np.ones(x.shape[0]) @ x, axis)
         return _vector(x @ np.ones(x.shape[1]) if axis else np.ones(x.shape[0]) @ x, axis)
 
@@ -149,7 +152,7 @@ def _by_axis(f: np.ufunc, axis: int) -> _Kernel:
         if not x.shape[axis]:
             return _zeros(x, axis)
         if isinstance(x, np.ndarray):
-            return f.reduce(x, axis=axis, keepdims=True)
+            return _folded(f, x) if axis and _is_narrow(x) else f.reduce(x, axis=axis, keepdims=True)
         starts, counts, data = _groups(x, axis)
         out = _reduced(f, starts, counts, data)
         gaps = counts < x.shape[axis]
@@ -157,6 +160,18 @@ def _by_axis(f: np.ufunc, axis: int) -> _Kernel:
         return _vector(out, axis)
 
     return kernel
+
+
+def _is_narrow(x: np.ndarray) -> bool:
+    return 1 < x.shape[1] <= _NARROW and x.shape[0] > _NARROW
+
+
+def _folded(f: np.ufunc, x: np.ndarray) -> np.ndarray:
+    """The reduction along rows by a ufunc, all rows at once."""
+    out = f(x[:, :1], x[:, 1:2])
+    for j in range(2, x.shape[1]):
+        f(out, x[:, j : j + 1], out=out)
+    return out
 
 
 def _means(sums: _Kernel, axis: int) -> _Kernel:
@@ -237,12 +252,27 @@ def _position(f: np.ufunc) -> _Kernel:
             return _zeros(x, 1)
         if not isinstance(x, np.ndarray):
             return _sparse_position(f, x)
+        if _is_narrow(x):
+            return _narrow_position(np.greater if f is np.fmin else np.less, x)
         hits = x == f.reduce(x, axis=1, keepdims=True)
         found = m - np.argmax(hits[:, ::-1], axis=1)
         found[(found == m) & ~hits[:, -1]] = 1
         return _vector(found.astype(np.float64), 1)
 
     return kernel
+
+
+def _narrow_position(is_worse: np.ufunc, x: np.ndarray) -> np.ndarray:
+    """All rows at once, column by column; what is not worse than the best so far takes its place, NaN never does."""
+    best = x[:, 0].copy()
+    found = np.ones(x.shape[0])
+    for j in range(1, x.shape[1]):
+        column = x[:, j]
+        better = np.logical_not(is_worse(column, best))
+        better &= column == column
+        np.copyto(best, column, where=better)
+        np.copyto(found, j + 1.0, where=better)
+    return _vector(found, 1)
 
 
 def _sparse_position(f: np.ufunc, x: Matrix) -> np.ndarray:

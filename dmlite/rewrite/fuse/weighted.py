@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from dmlite.hop.cost import is_sparse
 from dmlite.hop.facts import Fact
 from dmlite.rewrite.fuse.fusion import Fusion
 from dmlite.rewrite.rule import Match
@@ -20,11 +21,17 @@ def _same_shape(x: Fact, rows: int | None, cols: int | None) -> bool:
 
 
 def beside(*drivers: str) -> Callable[[Match], bool]:
-    """Every driver has the shape of U %*% t(V), which is known, and known to be legal; so nothing is broadcast."""
+    """Every driver has the shape of U %*% t(V), which is known, and known to be legal; so nothing is broadcast.
+
+    Beside a dense driver the factors must be smaller than their product, else having that saves little, and keeps it from
+    running with its neighbours.
+    """
 
     def guard(m: Match) -> bool:
         u, v = m.fact("U"), m.fact("V")
         if u.rows is None or v.rows is None or u.cols is None or u.cols != v.cols or u.rows * v.rows < LEAST_CELLS:
+            return False
+        if not is_sparse(m.fact(drivers[0])) and u.cols * (u.rows + v.rows) > u.rows * v.rows:
             return False
         return all(_same_shape(m.fact(d), u.rows, v.rows) for d in drivers)
 
