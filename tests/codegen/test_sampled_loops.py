@@ -10,7 +10,7 @@ import pytest
 from scipy.sparse import csr_array
 
 from dmlite import settings
-from dmlite.backends.local import sampled, threads
+from dmlite.backends.local import compiled, sampled, threads
 from tests.support.engine import executed
 from tests.support.loops import use_loops
 
