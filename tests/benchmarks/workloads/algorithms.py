@@ -62,7 +62,7 @@ def multi_log_reg(inputs: Inputs) -> Work:
     X, y = inputs["X"], inputs["y"].ravel()
 
     def work() -> Callable[[], Results]:
-        model = LogisticRegression(C=1.0, fit_intercept=False, solver="lbfgs", tol=1e-4, max_iter=500).fit(X, y)
+        model = LogisticRegression(C=1.0, fit_intercept=False, solver="lbfgs", tol=1e-5, max_iter=500).fit(X, y)
 
         def results() -> Results:
             S = model.decision_function(X)
