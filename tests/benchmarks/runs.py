@@ -23,6 +23,7 @@ class Run:
 
     idle    peak bytes of the same process at tiny sizes: the interpreter, what it imports, and what it compiles
     others  how many cores other processes kept busy meanwhile, on Linux
+    cpu     seconds that all cores together worked for the process
     """
 
     first: float
@@ -32,6 +33,7 @@ class Run:
     peak: int
     idle: int = 0
     others: float = 0.0
+    cpu: float = 0.0
 
 
 class Failed(Exception):
@@ -39,7 +41,7 @@ class Failed(Exception):
 
 
 def run_process(command: Sequence[Any], environment: Mapping[str, str] | None = None, folder: Path = ROOT) -> tuple[str, dict[str, Any]]:
-    """What a process printed, and `wall`, `peak` and `others` of its run. Raises Failed."""
+    """What a process printed, and `wall`, `peak`, `others` and `cpu` of its run. Raises Failed."""
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         busy, start = _busy(), perf_counter()
         child = subprocess.Popen(
@@ -52,13 +54,14 @@ def run_process(command: Sequence[Any], environment: Mapping[str, str] | None = 
         )
         _, status, usage = os.wait4(child.pid, 0)
         wall = perf_counter() - start
-        others = max(0.0, (_busy() - busy - usage.ru_utime - usage.ru_stime) / wall)
+        cpu = usage.ru_utime + usage.ru_stime
+        others = max(0.0, (_busy() - busy - cpu) / wall)
         child.returncode = os.waitstatus_to_exitcode(status)
         text, problems = (_text(file) for file in (output, errors))
     if child.returncode:
         raise Failed(f"{text[-1000:]}{problems[-2000:]}")
     peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    return text, {"wall": wall, "peak": peak, "others": round(others, 2)}
+    return text, {"wall": wall, "peak": peak, "others": round(others, 2), "cpu": round(cpu, 2)}
 
 
 def _busy() -> float:
