@@ -44,10 +44,10 @@ def run_snippets(harness: Harness, peer: str) -> Run:
 
 # ---------------------------------------------------------------- first runs
 def run_first(workload: Workload, small: bool, harness: Harness, peer: str) -> Run:
-    """A process that has never compiled anything, or one that must not."""
+    """A process with nothing on the disk from earlier ones, which compiles loops or must not."""
     folder = harness.inputs(workload, small or harness.quick)
     with tempfile.TemporaryDirectory() as cache:
-        environment = {"DMLITE_CACHE_DIR": cache} if peer == "dmlite" else {"DMLITE_COMPILE": "0"}
+        environment = {"DMLITE_CACHE_DIR": cache, "DMLITE_COMPILE": "0" if peer == "plain" else "1"}
         run = harness.run_child(workload, "dmlite", folder, 0, environment)
     return replace(run, first=run.wall)
 
