@@ -47,7 +47,7 @@ def test_report_tells_what_is_missed_and_what_differs():
     assert "| ≤ 1.2 × memory of numba | 2.11 | **no** |" in table
     assert "systemds" not in table
     assert table.count("| agree |") == 3 and table.count("| **differs** |") == 1
-    assert "| lrcg | numpy | 1 | 1.000 (1.000 to 1.000) | 1.000 | 900 MB | 1000 MB | agree |" in table
+    assert "| lrcg | numpy | 1 | 1.000 (1.000 to 1.000) | 1.000 | 900 MB | 1000 MB | 0.0 | agree |" in table
 
 
 @pytest.mark.parametrize(

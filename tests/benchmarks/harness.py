@@ -95,19 +95,19 @@ class Harness:
         """A process of a peer in Python. Raises Failed."""
         python = self.peers if peer in PACKAGES else Path(sys.executable)
         command = [python, "-m", "tests.benchmarks.child", workload.name, peer, folder, repeats]
-        output, wall, peak = run_process(command, environment)
-        return Run(wall=wall, peak=peak, **json.loads(output.splitlines()[-1]))
+        output, usage = run_process(command, environment)
+        return Run(**usage, **json.loads(output.splitlines()[-1]))
 
     def _run_systemds(self, workload: Workload, folder: Path, repeats: int) -> Run:
         if not (folder / "written").exists():
             self._elsewhere("write_for_systemds", folder)
         path = self.java.scratch / f"{workload.name}.dml"
         path.write_text(systemds.script(workload, scalars(folder), folder, repeats), encoding="utf-8")
-        output, wall, peak = run_process([*self.java.command(path, workload.systemds), "-stats"], folder=self.java.scratch)
+        output, usage = run_process([*self.java.command(path, workload.systemds), "-stats"], folder=self.java.scratch)
         found = systemds.parsed(output, workload.results)
         if found is None:  # an error in a script ends it with the status of success
             raise Failed(output[-2000:])
-        return Run(wall=wall, peak=peak, **found)
+        return Run(**usage, **found)
 
 
 def make(name: str, sizes: str, folder: str) -> None:

@@ -38,12 +38,13 @@ def markdown(rows: Sequence[Row], runs: Mapping[str, Runs], heading: str) -> str
     lines = [heading, "", "| workload | target | measured | holds |", "| --- | --- | --- | --- |"]
     for row in rows:
         lines += [_target(row, target, runs[row.name]) for target in _targets(row, runs[row.name])]
-    lines += ["", "| workload | peer | runs | seconds | first run | memory of the work | peak of the process | results |"]
-    lines += ["| --- | --- | --- | --- | --- | --- | --- | --- |"]
+    lines += ["", "| workload | peer | runs | seconds | first run | memory of the work | peak of the process | others | results |"]
+    lines += ["| --- " * 9 + "|"]
     for row in rows:
         lines += [_peer(row, peer, found, runs[row.name]["dmlite"]) for peer, found in runs[row.name].items()]
     notes = [f"- {row.name}: {row.note}" for row in rows if row.note]
-    return "\n".join([*lines, "", *notes]).rstrip() + "\n"
+    lines += ["", "others: how many cores other processes kept busy meanwhile", ""]
+    return "\n".join([*lines, *notes]).rstrip() + "\n"
 
 
 def _targets(row: Row, runs: Runs) -> list[Target]:
@@ -70,8 +71,9 @@ def _peer(row: Row, peer: str, runs: Sequence[Run], ours: Sequence[Run]) -> str:
     first = statistics.median(run.first for run in runs)
     work = f"{memory(runs) / 1e6:.0f} MB" if runs[0].idle else ""
     peak = f"{statistics.median(run.peak for run in runs) / 1e6:.0f} MB"
+    others = statistics.median(run.others for run in runs)
     same = all(agree(run.results, ours[0].results, row.tolerance) for run in runs)
-    return f"| {row.name} | {peer} | {len(runs)} | {spread} | {first:.3f} | {work} | {peak} | {'agree' if same else '**differs**'} |"
+    return f"| {row.name} | {peer} | {len(runs)} | {spread} | {first:.3f} | {work} | {peak} | {others:.1f} | {'agree' if same else '**differs**'} |"
 
 
 # ---------------------------------------------------------------- chart

@@ -21,7 +21,9 @@ ROOT = Path(__file__).parents[2]
 class Run:
     """One process: seconds of the first run and of the later ones, what came out, and seconds and peak bytes of the process.
 
-    idle  peak bytes of the same process at tiny sizes: the interpreter, what it imports, and what it compiles
+    idle    peak bytes of the same process at tiny sizes: the interpreter, what it imports, and what it compiles
+    others  how many cores other processes kept busy meanwhile, on Linux
+    cpu     seconds that all cores together worked for the process
     """
 
     first: float
@@ -30,16 +32,18 @@ class Run:
     wall: float
     peak: int
     idle: int = 0
+    others: float = 0.0
+    cpu: float = 0.0
 
 
 class Failed(Exception):
     """A run did not end well; holds what it printed last."""
 
 
-def run_process(command: Sequence[Any], environment: Mapping[str, str] | None = None, folder: Path = ROOT) -> tuple[str, float, int]:
-    """What a process printed, its seconds, and the peak of its resident bytes. Raises Failed."""
+def run_process(command: Sequence[Any], environment: Mapping[str, str] | None = None, folder: Path = ROOT) -> tuple[str, dict[str, Any]]:
+    """What a process printed, and `wall`, `peak`, `others` and `cpu` of its run. Raises Failed."""
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
-        start = perf_counter()
+        busy, start = _busy(), perf_counter()
         child = subprocess.Popen(
             [str(word) for word in command],
             stdout=output,
@@ -50,11 +54,23 @@ def run_process(command: Sequence[Any], environment: Mapping[str, str] | None = 
         )
         _, status, usage = os.wait4(child.pid, 0)
         wall = perf_counter() - start
+        cpu = usage.ru_utime + usage.ru_stime
+        others = max(0.0, (_busy() - busy - cpu) / wall)
         child.returncode = os.waitstatus_to_exitcode(status)
         text, problems = (_text(file) for file in (output, errors))
     if child.returncode:
         raise Failed(f"{text[-1000:]}{problems[-2000:]}")
-    return text, wall, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return text, {"wall": wall, "peak": peak, "others": round(others, 2), "cpu": round(cpu, 2)}
+
+
+def _busy() -> float:
+    """Seconds that all cores together have worked, as far as the system tells."""
+    try:
+        user, nice, system, *_ = (int(word) for word in Path("/proc/stat").read_text().split()[1:8])
+    except OSError:
+        return 0.0
+    return (user + nice + system) / os.sysconf("SC_CLK_TCK")
 
 
 def _text(file: Any) -> str:

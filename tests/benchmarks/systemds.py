@@ -128,6 +128,7 @@ def parsed(output: str, names: tuple[str, ...]) -> dict[str, Any] | None:
     results = {name: float(value) for name, value in re.findall(r"^result (\w+) (\S+)", output, re.M)}
     if compilation is None or results.keys() != set(names):
         return None
+    results = {name: value for name, value in results.items() if value == value}  # NaN is for what it does not tell
     return {"first": seconds[0] + float(compilation[1].replace(",", "")), "later": seconds[2:], "results": results}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,26 +29,27 @@ def chosen(count: int) -> list[tuple[Snippet, list[str]]]:
 
 def run_snippets(harness: Harness, peer: str) -> Run:
     """One process after the other; `wrong` is how many printed something else."""
-    seconds, peak, wrong = 0.0, 0, 0
+    seconds, others, peak, wrong = 0.0, 0.0, 0, 0
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "snippet.dml"
         command = harness.java.command(path, {}) if peer == "systemds" else [sys.executable, "-m", "dmlite", "-f", path]
-        for snippet, wanted in chosen(4 if harness.quick else SNIPPETS):
+        for snippet, wanted in chosen(4 if harness.quick else max(1, int(SNIPPETS * harness.scale))):
             path.write_text(snippet.text, encoding="utf-8")
-            output, wall, most = run_process(command, folder=HERE)
+            output, usage = run_process(command, folder=HERE)
             wrong += mismatch(wanted, output.partition("SystemDS Statistics:")[0].splitlines()) is not None
-            seconds, peak = seconds + wall, max(peak, most)
-    return Run(seconds, [], {"wrong": wrong}, seconds, peak)
+            seconds, others = seconds + usage["wall"], others + usage["wall"] * usage["others"]
+            peak = max(peak, usage["peak"])
+    return Run(seconds, [], {"wrong": wrong}, seconds, peak, others=others / seconds)
 
 
 # ---------------------------------------------------------------- first runs
 def run_first(workload: Workload, small: bool, harness: Harness, peer: str) -> Run:
-    """A process that has never compiled anything, or one that must not."""
+    """A process with nothing on the disk from earlier ones, which compiles loops or must not."""
     folder = harness.inputs(workload, small or harness.quick)
     with tempfile.TemporaryDirectory() as cache:
-        environment = {"DMLITE_CACHE_DIR": cache} if peer == "dmlite" else {"DMLITE_COMPILE": "0"}
+        environment = {"DMLITE_CACHE_DIR": cache, "DMLITE_COMPILE": "0" if peer == "plain" else "1"}
         run = harness.run_child(workload, "dmlite", folder, 0, environment)
-    return Run(run.wall, [], run.results, run.wall, run.peak)
+    return replace(run, first=run.wall)
 
 
 def first_runs(workloads: Sequence[Workload]) -> Iterator[Processes]:
