@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 UNLIMITED: Final = frozenset({"index", "leftindex", "reshape", "fill", "t", "rbind", "cbind", "as.matrix", "cast_to", "live_in"})
 _SMALL_PRODUCT: Final = 4096  # multiplications below which a loop is faster than a call of BLAS
-_STARTS: Final = {"plus": 0.0, "least": math.inf, "most": -math.inf}
+_STARTS: Final = {"plus": 0.0, "plus_product": 0.0, "least": math.inf, "most": -math.inf}
 _CHAINS: Final = {"mmchain": "", "mmchain_w": "*", "mmchain_y": "-"}
 _MEANS: Final = {"mean": "sum", "colMeans": "colSums"}
 _ROWS: Final = {
