@@ -236,7 +236,7 @@ class Run:
         self.ready = False
         self._left = False
         self._asked = False  # whether there was no compiled code before this part
-        self._count, self._until = 0, 1
+        self._count, self._until = -1, 0  # iterations of a `while` since something was decided, and until it is again
 
     def next(self) -> bool:
         """The next iterations of a `for`; False when there are none."""
@@ -262,9 +262,9 @@ class Run:
         if self._count < self._until or self.hot.is_given_up:
             return False
         now = perf_counter()
-        if self._count > 1:
-            self.hot.took(now - self._began, self._count - 1)
-        self._count, self._until = 0, 1 + self.hot.at_once
+        if self._count:
+            self.hot.took(now - self._began, self._count)
+        self._count, self._until = 0, self.hot.at_once
         self._began = now
         return self.hot.is_wanted
 
@@ -308,7 +308,7 @@ class Run:
                 rest = self.rest = rest[done:]
             self._left = left
             if left or done < count or not self._is_small(values):
-                self._until = 2
+                self._until = 1
                 break
         if hot.rates[True] > _SLOWER * hot.rates[False] and hot.iterations > 50:
             hot.is_given_up = True

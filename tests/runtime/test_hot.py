@@ -191,6 +191,13 @@ def test_a_stop_is_left_to_the_interpreter(checked):
     assert [loop.iterations for loop in checked] in ([3], [2])
 
 
+def test_only_the_iterations_that_print_are_left(checked, capsys):
+    script = "A = X\ni = 0\nwhile (i < 12) { A = A * 0.9 + X\n if (i %% 4 == 3) { print(i) }\n i = i + 1 }"
+    same(executed(script, "A i"), plain(script, "A i"))
+    assert capsys.readouterr().out.split() == ["3", "7", "11"] * 2
+    assert next(loop.iterations for loop in checked) in (9, 8)
+
+
 def test_inputs_stay_as_they_are(checked):
     X = INPUTS["X"].copy()
     executed("for (i in 1:4) { X[i, 1] = i }\ns = sum(X)", "s", X=X)
