@@ -85,8 +85,8 @@ class _Writer:
         touched = assigned_in(compiled) | (changed - assigned_in(nodes))
         later = read_after([node])
         results = {n for n in touched if n in kept or (n in later and not n.startswith(TEMPORARY))}
-        if missing := {n for n in results if n not in self.main.state}:
-            raise Unsuitable(f"{min(missing)} may have no value")
+        if missing := {n for n in results if n not in self.main.state or self.main.state[n].kind == "string"}:
+            raise Unsuitable(f"{min(missing)} may have no value, or is a string")
         return self._assembled(lines, given, results)
 
     def _enter(self, name: str, fact: Fact, changed: set[str], constants: frozenset[str]) -> None:
