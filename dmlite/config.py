@@ -22,7 +22,7 @@ class Config:
     verify          check after every rewrite, and let a failing rule raise (DMLITE_VERIFY=1)
     traceback       show Python frames with errors (DMLITE_TRACEBACK=full)
     disabled_rules  names of rewrite rules that must not run (DMLITE_DISABLE_RULES=a,b)
-    compile         use Numba for loops over large matrices, when it is ready (DMLITE_COMPILE=0 for never)
+    compile         use Numba for loops over large matrices and of many small operators, when it is ready (DMLITE_COMPILE=0 for never)
     """
 
     opt_level: int = 2

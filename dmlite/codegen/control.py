@@ -8,7 +8,20 @@ from dataclasses import dataclass, field
 from dmlite.codegen.emit import tidy
 from dmlite.errors import Span
 from dmlite.hop.facts import Fact
-from dmlite.hop.program import Block, CallNode, ForNode, FunctionInstance, IfNode, Node, WhileNode, assigned_in, shown, walk_blocks
+from dmlite.hop.program import (
+    Block,
+    CallNode,
+    ForNode,
+    FunctionInstance,
+    IfNode,
+    Node,
+    Parallel,
+    WhileNode,
+    assigned_in,
+    read_in,
+    shown,
+    walk_blocks,
+)
 
 MAX_DEPTH = 12  # Python takes 20 loops in each other, and 100 levels of indentation
 Line = tuple[str, tuple[str, Span | None] | None]  # text, and where it comes from
@@ -32,12 +45,18 @@ class _Frame:
 
 
 class FunctionWriter:
-    """Writes one function instance. `block_name` and `call_name` hand out the global names."""
+    """Writes one function instance. `block_name`, `call_name` and `loop_name` hand out the global names.
 
-    def __init__(self, instance: FunctionInstance, block_name: Callable[[Block], str], call_name: Callable[[str], str], *, is_main: bool):
+    Without `loop_name`, loops are plain ones, which compiled code can never take over.
+    """
+
+    def __init__(self, instance: FunctionInstance, block_name: Callable[[Block], str], call_name: Callable[[str], str], *, is_main: bool,
+        loop_name: Callable[[ForNode | WhileNode, list[str]], str] | None = None,
+    ):  # fmt: skip
         self.instance = instance
         self.block_name = block_name
         self.call_name = call_name
+        self.loop_name = loop_name
         self.is_main = is_main
         self.code = FunctionCode()
         self._locals: dict[str, str] = {}
@@ -146,18 +165,45 @@ class FunctionWriter:
             self._inner(node.orelse, depth + 1)
 
     def _while(self, node: WhileNode, depth: int) -> None:
-        self._add(depth, "while True:")
+        if self.loop_name is None:
+            self._add(depth, "while True:")
+        else:
+            run, loop, go = self._hot(node)
+            self._add(depth, f"{run} = {loop}.start(None)")
+            self._add(depth, "while True:")
+            self._add(depth + 1, f"if {run}.due(): {go}", node.span, "while")
         self._body(node.test, depth + 1)
         self._add(depth + 1, f"if not truth({self._local(node.cond)}): break", node.span, "while")
         self._inner(node.body, depth + 1)
 
+    def _hot(self, node: ForNode | WhileNode) -> tuple[str, str, str]:
+        """Names of one run of a loop and of the loop, and the statement that lets compiled code go on with it."""
+        nodes = [*node.test, *node.body] if isinstance(node, WhileNode) else node.body
+        changed = assigned_in(nodes) | ({node.var} if isinstance(node, ForNode) else set())
+        names = sorted(changed | read_in(nodes))
+        assert self.loop_name is not None
+        self._parts += 1
+        run = f"run_{self._parts}"
+        results = "".join(self._local(n) + ", " for n in names if n in changed)
+        call = f"{run}.go({', '.join(map(self._local, names))})"
+        return run, self.loop_name(node, names), f"({results}) = {call}" if results else call
+
     def _for(self, node: ForNode, depth: int) -> None:
         bounds = ", ".join(self._local(n) for n in (node.start, node.stop, node.step) if n is not None)
-        if node.parallel is None:
+        if node.parallel is not None:
+            self._parfor(node, node.parallel, bounds, depth)
+        elif self.loop_name is None:
             self._add(depth, f"for {self._local(node.var)} in loop_range({bounds}):", node.span, "for")
             self._inner(node.body, depth + 1)
-            return
-        p = node.parallel
+        else:
+            run, loop, go = self._hot(node)
+            self._add(depth, f"{run} = {loop}.start(loop_range({bounds}))", node.span, "for")
+            self._add(depth, f"while {run}.next():")
+            self._add(depth + 1, f"for {self._local(node.var)} in {run}.part:")
+            self._inner(node.body, depth + 2)
+            self._add(depth + 1, f"if {run}.ready: {go}", node.span, "for")
+
+    def _parfor(self, node: ForNode, p: Parallel, bounds: str, depth: int) -> None:
         merged = [*p.results, *p.accumulators]
         own = [*merged, *p.restored]
         function = f"parfor_{len(self._lines)}"
@@ -192,7 +238,7 @@ def _may_be_large(fact: Fact) -> bool:
 
 def _may_be_unset(instance: FunctionInstance) -> set[str]:
     """Variables that generated code may mention before they are set."""
-    names = set(instance.maybe_unset)
+    names = set(instance.maybe_unset) | read_in(instance.body)
     for block in walk_blocks(instance.body):
         names.update(block.checked)
         names |= {h.args[0].value for h in block.hops if h.op == "is_set"}

@@ -23,17 +23,26 @@ class Total:
 
 
 @dataclass(frozen=True)
-class Loop:
-    """The source of `name(i, j, m, k, operands..., results..., numbers..., w, y, z)` for rows i to j of values of m and of k cells a row.
-
-    kinds: a letter per parameter: n whole number, d double, a array of doubles. operands: `a`, `d`, or `t` for an array that is turned
-    first. results: how many arrays of results there are. numbers: constants of the script. wide, thin: rows of m and of k cells in the
-    buffers w and y. totals: what is behind z.
-    """
+class Source:
+    """A function for the compiler. kinds: a letter per parameter: n whole number, d double, a array of doubles, l of whole numbers."""
 
     source: str
     name: str
     kinds: str
+
+    @property
+    def needs_blas(self) -> bool:
+        return " product(" in self.source
+
+
+@dataclass(frozen=True)
+class Loop(Source):
+    """The source of `name(i, j, m, k, operands..., results..., numbers..., w, y, z)` for rows i to j of values of m and of k cells a row.
+
+    operands: `a`, `d`, or `t` for an array that is turned first. results: how many arrays of results there are. numbers: constants of the
+    script. wide, thin: rows of m and of k cells in the buffers w and y. totals: what is behind z.
+    """
+
     cols: int
     thin_cols: int
     operands: str

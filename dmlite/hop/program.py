@@ -177,6 +177,70 @@ def assigned_in(nodes: list[Node]) -> set[str]:
     return names
 
 
+def read_in(nodes: list[Node]) -> set[str]:
+    """Variables that nodes mention other than to set them."""
+    names: set[str] = set()
+    for node in nodes:
+        match node:
+            case Block():
+                names.update(node.inputs)
+            case CallNode():
+                names.update(node.args)
+            case IfNode():
+                names |= {node.cond} | read_in(node.then) | read_in(node.orelse)
+            case WhileNode():
+                names |= {node.cond} | read_in(node.test) | read_in(node.body)
+            case ForNode():
+                names |= {n for n in (node.start, node.stop, node.step) if n} | read_in(node.body)
+    return names
+
+
+def carried(nodes: list[Node]) -> set[str]:
+    """Variables whose value from before matters: they are read before they are set, or only some paths set them."""
+    exposed, settled = _flow(nodes)
+    return exposed | (assigned_in(nodes) - settled)
+
+
+def read_after(nodes: list[Node]) -> set[str]:
+    """Variables that somebody may read after these nodes, which do not stand at the end of a function; more where that is not known."""
+    names: set[str] = set()
+    for node in reversed(nodes):
+        match node:
+            case Block():
+                return names | node.live_after
+            case CallNode():
+                names.update(node.results)
+            case ForNode():
+                names |= {node.var} | read_after(node.body)
+            case IfNode() | WhileNode():
+                names |= set().union(*map(read_after, children(node)))
+    return names
+
+
+def _flow(nodes: list[Node]) -> tuple[set[str], set[str]]:
+    """What nodes may read from before them, and what they surely set."""
+    exposed: set[str] = set()
+    settled: set[str] = set()
+    for node in nodes:
+        reads, sets = set(), set()
+        match node:
+            case Block():
+                reads, sets = set(node.inputs), set(node.outputs)
+            case CallNode():
+                reads, sets = set(node.args), set(node.results)
+            case IfNode():
+                then, orelse = _flow(node.then), _flow(node.orelse)
+                reads, sets = {node.cond} | then[0] | orelse[0], then[1] & orelse[1]
+            case WhileNode():
+                test, body = _flow(node.test), _flow(node.body)
+                reads, sets = test[0] | ({node.cond} | body[0]) - test[1], test[1]
+            case ForNode():
+                reads = {n for n in (node.start, node.stop, node.step) if n} | (_flow(node.body)[0] - {node.var})
+        exposed |= reads - settled
+        settled |= sets
+    return exposed, settled
+
+
 def walk_blocks(nodes: list[Node]) -> Iterator[Block]:
     for node in nodes:
         if isinstance(node, Block):

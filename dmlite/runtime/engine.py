@@ -21,12 +21,13 @@ from dmlite.config import Config, nested_calls, settings
 from dmlite.hop.facts import Fact, constant, matrix, scalar, vtype_of
 from dmlite.hop.infer import FactTable, Sketches
 from dmlite.hop.mnc import expected_count, sketch_of
-from dmlite.hop.program import Block, FunctionInstance, Program
+from dmlite.hop.program import Block, ForNode, FunctionInstance, Program, WhileNode
 from dmlite.plan.physical import Planner
 from dmlite.rewrite.driver import Firing
 from dmlite.rewrite.phases import optimise
 from dmlite.runtime import system
 from dmlite.runtime.errors import Traces
+from dmlite.runtime.hot import HotLoop
 from dmlite.runtime.ownership import LOCAL_REFS, PARAM_REFS, refcount
 from dmlite.runtime.parfor import parfor
 from dmlite.runtime.signature import Signature
@@ -101,7 +102,8 @@ class Engine:
     # ------------------------------------------------------------ generated functions
     def _function(self, instance: FunctionInstance, *, is_main: bool = False) -> Callable[..., Any]:
         name = "main" if is_main else f"f{next(self._numbers)}_{instance.name}"
-        writer = FunctionWriter(instance, self._block_name, self._call_name, is_main=is_main)
+        hot = self._loop_name if self.config.compile and (self.stats is None or not self.stats.sizes) else None
+        writer = FunctionWriter(instance, self._block_name, self._call_name, is_main=is_main, loop_name=hot)
         code = writer.write(name)
         for block_name, block in code.blocks.items():
             self._globals[block_name] = self._dispatcher(block_name, block)
@@ -121,6 +123,13 @@ class Engine:
                 return self._globals[name](*args)
 
             self._globals[name] = first_call
+        return name
+
+    def _loop_name(self, node: ForNode | WhileNode, names: list[str]) -> str:
+        name = f"loop{next(self._numbers)}"
+        loop = self._globals[name] = HotLoop(node, names, self.program.functions, self.config.opt_level)
+        if self.stats is not None:
+            self.stats.loops.append(loop)
         return name
 
     def _load(self, name: str, source: str, lines: Mapping[int, Any], namespace: dict[str, Any]) -> Callable[..., Any]:

@@ -64,6 +64,7 @@ class Stats:
     def __init__(self, *, sizes: bool = False) -> None:
         self.sizes = sizes
         self.memory: PeakMemory | None = None
+        self.loops: list[Any] = []  # that compiled code may take over, see `hot`
         self._marked = True  # whether memory was marked right before the step that runs now
         self._plans: list[tuple[Sequence[Any], list[Measured]]] = []
 

@@ -15,4 +15,7 @@ def print_statistics(stats: Stats, count: int = 10) -> None:
     for e in stats.heaviest(count):
         share = f"{100 * e.seconds / total:.1f} %" if total else ""
         rows.append([e.what, f"{e.seconds:.4f}", share, str(e.calls), str(e.span) if e.span else ""])
+    compiled = [f"{x.iterations} iterations at {x.node.span} in {x.seconds:.3f} s" for x in stats.loops if x.iterations]
+    if compiled:
+        print(f"compiled loops, whose operators are not counted: {', '.join(compiled)}", file=sys.stderr)
     show_table(sys.stderr, f"{total:.3f} s in operators", ["operator", "seconds", "share", "calls", "line"], rows, right={1, 2, 3})

@@ -238,7 +238,8 @@ def test_sparse_values_go_through_kernels() -> None:
 def test_source_of_control_flow() -> None:
     engine, _, _ = executed("s = 0\nfor (i in 1:k) { if (s > 3) { s = 0 } else { s = s + i } }\nwhile (s > 0) { s = s - 1 }", k=3)
     lines = [re.sub(r"\bb\d+\(", "block(", re.sub(r"\bu\d+_", "", line)).strip() for line in engine.sources["main"].splitlines()]
-    assert any(line.startswith("for i in loop_range(") for line in lines)
+    assert any(re.fullmatch(r"run_\d+ = loop\d+.start\(loop_range\(.*\)\)", line) for line in lines)
+    assert any(re.fullmatch(r"for i in run_\d+.part:", line) for line in lines)
     assert any(line.startswith("if truth(") for line in lines)
     assert "while True:" in lines
     assert lines[-1].startswith("return {")

@@ -13,23 +13,28 @@ from typing import Any
 import llvmlite.binding as llvm
 from numba import cfunc, float64, int32, int64, types, void
 
-from dmlite.backends.local.jit import functions
+from dmlite.backends.local.jit import blas, functions
 from dmlite.backends.local.jit.store import HEADER, target_machine
 from dmlite.config import keep
 
-_TYPES = {"n": int64, "d": float64, "a": types.CPointer(float64), "i": types.CPointer(int32)}
+_TYPES = {"n": int64, "d": float64, "a": types.CPointer(float64), "i": types.CPointer(int32), "l": types.CPointer(int64)}
 
 
 def compiled(source: str, name: str, kinds: str) -> bytes:
-    """Object code of the function `name` in `source`, behind a line with its symbol. kinds: a letter of `_TYPES` per parameter."""
+    """Object code of the function `name` in `source`, behind a line with its symbol and those it calls.
+
+    kinds: a letter of `_TYPES` per parameter.
+    """
     namespace: dict[str, Any] = dict(vars(functions))
     exec(compile(source, f"<{name}>", "exec"), namespace)  # noqa: S102 - written by dmlite's own generator, see codegen/loops.py
     function = cfunc(void(*(_TYPES[k] for k in kinds)), nopython=True, error_model="numpy")(namespace[name])
     module = llvm.parse_assembly(function._library.get_llvm_str())
-    return HEADER + function.native_name.encode() + b"\n" + target_machine().emit_object(module)
+    called = [f.name for f in module.functions if f.is_declaration and not f.name.startswith("llvm.")]
+    return HEADER + " ".join([function.native_name, *called]).encode() + b"\n" + target_machine().emit_object(module)
 
 
 def main() -> None:
+    blas.linked()
     for line in sys.stdin:
         request = json.loads(line)
         answer = {"path": request["path"], "error": None}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 from llvmlite import ir
-from numba import float64, int64, njit, types
+from numba import float64, int32, int64, njit, types
 from numba.extending import intrinsic
 
 # Without the freedom to regroup, which would undo the rounding that exp and log are built on.
@@ -158,3 +158,90 @@ def softplus(x):
 
 
 array = types.CPointer(float64)
+
+
+# ---------------------------------------------------------------- loops of small operators
+@_exactly
+def power(x, y):
+    return x**y
+
+
+@_exactly
+def truncated(x):
+    return np.trunc(x)
+
+
+@_exactly
+def remainder(x, y):
+    """x - (x %/% y) * y, with the sign of x."""
+    return x - np.trunc(x / y) * y
+
+
+@_exactly
+def whole_intdiv(x, y):
+    """Rounded towards zero; y is not zero."""
+    q = x // y
+    return q + 1 if (q < 0) & (q * y != x) else q
+
+
+@_exactly
+def whole_mod(x, y):
+    return x - whole_intdiv(x, y) * y
+
+
+@njit
+def failed(n, check, rl, ru, cl, cu):
+    """Note which check failed, and the bounds that are given."""
+    n[1] = check
+    n[2], n[3], n[4], n[5] = rl, ru, cl, cu
+
+
+@njit
+def fill(x, start, row, rows, cols, value):
+    for r in range(rows):
+        for c in range(cols):
+            x[start + r * row + c] = value
+
+
+@njit
+def copy(x, start, y, from_, cells):
+    for q in range(cells):
+        x[start + q] = y[from_ + q]
+
+
+@njit
+def copy_part(x, start, row, col, y, from_, y_row, y_col, rows, cols):
+    for r in range(rows):
+        for c in range(cols):
+            x[start + r * row + c * col] = y[from_ + r * y_row + c * y_col]
+
+
+@njit
+def small_product(z, start, row, a, a_start, a_row, a_col, b, b_start, b_row, b_col, m, n, k):
+    """z = a %*% b of m x k and k x n cells, row by row of b."""
+    for i in range(m):
+        for j in range(n):
+            z[start + i * row + j] = 0.0
+        for p in range(k):
+            x = a[a_start + i * a_row + p * a_col]
+            for j in range(n):
+                z[start + i * row + j] += x * b[b_start + p * b_row + j * b_col]
+
+
+@intrinsic
+def _after(_typing, p, i):
+    """The address of the i-th double behind p."""
+    return p(p, int64), lambda _context, builder, _signature, args: builder.gep(args[0], [args[1]])
+
+
+_gemm = types.ExternalFunction(
+    "dmlite_gemm",
+    types.void(*[int32] * 3, *[int64] * 3, float64, array, int64, array, int64, float64, array, int64),
+)
+
+
+@njit
+def product(z, start, row, a, a_start, a_row, a_turned, b, b_start, b_row, b_turned, m, n, k):
+    """z = a %*% b by BLAS; what is turned lies column by column."""
+    left, right = _after(a, a_start), _after(b, b_start)
+    _gemm(int32(101), int32(111 + a_turned), int32(111 + b_turned), m, n, k, 1.0, left, a_row, right, b_row, 0.0, _after(z, start), row)

@@ -25,12 +25,13 @@ from typing import Any, Final
 
 import llvmlite.binding as llvm
 
-from dmlite.codegen.loops import Loop
+from dmlite.backends.local.jit import blas
+from dmlite.codegen.loops import Source
 from dmlite.config import cache_folder
 
-HEADER: Final = b"dmlite object 1\n"
+HEADER: Final = b"dmlite object 2\n"
 _KEPT: Final = 500  # files, the newest
-_PARAMETERS: Final = {"n": ctypes.c_int64, "d": ctypes.c_double, "a": ctypes.c_void_p, "i": ctypes.c_void_p}
+_PARAMETERS: Final = {"n": ctypes.c_int64, "d": ctypes.c_double, "a": ctypes.c_void_p, "i": ctypes.c_void_p, "l": ctypes.c_void_p}
 _engines: Final[list[Any]] = []  # own the machine code
 
 
@@ -51,13 +52,24 @@ def _environment() -> bytes:
     return HEADER + functions + "\n".join(parts).encode()
 
 
-def path_of(loop: Loop) -> Path:
+def path_of(loop: Source) -> Path:
     """Where the object code of a loop is kept."""
     key = hashlib.blake2b(_environment() + loop.kinds.encode() + loop.source.encode(), digest_size=16).hexdigest()
     return cache_folder() / "loops" / f"{key}.o"
 
 
-def load(loop: Loop) -> Callable[..., None] | None:
+def _are_known(names: list[str]) -> bool:
+    """Whether LLVM finds all functions that object code calls: with one of them unknown, it would resolve none.
+
+    Numba's own are there for exceptions, which generated code never raises.
+    """
+    for name in names:
+        if name.startswith(("numba_", "NRT_")) and not llvm.address_of_symbol(name):
+            llvm.add_symbol(name, ctypes.cast(ctypes.pythonapi.PyErr_Clear, ctypes.c_void_p).value)
+    return all(llvm.address_of_symbol(name) for name in names)
+
+
+def load(loop: Source) -> Callable[..., None] | None:
     """The compiled function of a loop, which runs without the GIL; None when it is not on the disk, or cannot be read."""
     try:
         data = path_of(loop).read_bytes()
@@ -65,11 +77,14 @@ def load(loop: Loop) -> Callable[..., None] | None:
         return None
     if not data.startswith(HEADER):
         return None
-    symbol, _, code = data[len(HEADER) :].partition(b"\n")
-    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target_machine())
+    names, _, code = data[len(HEADER) :].partition(b"\n")
+    symbol, *called = names.decode().split()
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target_machine())  # from now on LLVM knows symbols of this process
+    if (loop.needs_blas and not blas.linked()) or not _are_known(called):
+        return None
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
-    address = engine.get_function_address(symbol.decode())
+    address = engine.get_function_address(symbol)
     if not address:
         return None
     _engines.append(engine)
@@ -80,13 +95,13 @@ class _Compiler:
     """The process that compiles, started when something is first asked for; a thread talks to it."""
 
     def __init__(self) -> None:
-        self._wanted: SimpleQueue[tuple[Loop, threading.Event]] = SimpleQueue()
+        self._wanted: SimpleQueue[tuple[Source, threading.Event]] = SimpleQueue()
         self._lock = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
         self._thread: threading.Thread | None = None
         self._last: threading.Event | None = None
 
-    def compile(self, loop: Loop) -> threading.Event:
+    def compile(self, loop: Source) -> threading.Event:
         """Set when `load` will find the loop, or never will."""
         done = self._last = threading.Event()
         self._wanted.put((loop, done))
@@ -125,7 +140,7 @@ class _Compiler:
         return process
 
 
-def _asked(process: subprocess.Popen[str], loop: Loop) -> dict[str, Any]:
+def _asked(process: subprocess.Popen[str], loop: Source) -> dict[str, Any]:
     """What the process answers. Raises OSError when it has ended."""
     assert process.stdin is not None and process.stdout is not None
     path_of(loop).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
