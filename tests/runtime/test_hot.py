@@ -86,7 +86,7 @@ OTHERS = {
     "growing": ("A = X\nfor (i in 1:n) { A = rbind(A, X) }", "A"),
     "always printing": ("for (i in 1:n) { print(i) }", "i"),
     "random": ("for (i in 1:n) { A = rand(rows=3, cols=2, seed=i) }", "A"),
-    "a string": ('for (i in 1:n) { s = "b" }', "s"),
+    "a string": ('for (i in 1:n) { s = "b" }\nt = s == "b"', "t"),
     "a list": ("L = list(X, v)\nfor (i in 1:n) { L[1] = X * i }\ns = sum(as.matrix(L[1]))", "s"),
     "no iterations": ("A = X\nfor (i in seq(1, 0, 1)) { A = A + 1 }", "A"),
     "parfor": ("R = matrix(0, n, 1)\nparfor (i in 1:n) { R[i, 1] = i }", "R"),
