@@ -84,7 +84,7 @@ class Harness:
         return replace(self._run(row, peer, self.quick), idle=self._idle[kind])
 
     def _run(self, workload: Workload, peer: str, quick: bool) -> Run:
-        again = 1 if quick else workload.repeats
+        again = min(1, workload.repeats) if quick else workload.repeats
         folder = self.inputs(workload, quick)
         if peer == "systemds":
             return self._run_systemds(workload, folder, again)
