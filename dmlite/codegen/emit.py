@@ -14,6 +14,7 @@ from typing import Any
 from dmlite.codegen.indexing import index_code, leftindex_code, owned_target, reshape_code
 from dmlite.codegen.loops import Loop
 from dmlite.codegen.regions import RegionWriter
+from dmlite.codegen.sampled import SampledWriter
 from dmlite.codegen.templates import DENSE, LARGE_PRODUCT, SCALAR, SCALAR_ANY_NUMBER, SCALAR_BOOLEAN, UFUNC
 from dmlite.errors import Span
 from dmlite.hop.facts import Fact
@@ -21,6 +22,7 @@ from dmlite.hop.kinds import fits, paired
 from dmlite.hop.node import LITERAL, LIVE_IN, PICK, Hop
 from dmlite.hop.ops import BY_NAME
 from dmlite.plan.physical import BlockPlan, Step
+from dmlite.plan.sampled import Sampled
 
 RELEASE_CELLS = 10_000  # smaller dead values are not worth a `del`
 
@@ -112,9 +114,10 @@ class Emitter:
 
     def _region(self, steps: list[Step], first: int) -> None:
         """Steps that run together; what is recorded of them is the time of all, with each result."""
-        text = RegionWriter(self, len(self.functions), steps).write(first)
         region = steps[0].region
         assert region is not None
+        writer = SampledWriter if isinstance(region, Sampled) else RegionWriter
+        text = writer(self, len(self.functions), steps).write(first)
         if self.stats:
             seen = [f"record({first + i}, 0.0, {self.names[s.hop]})" for i, s in enumerate(steps[:-1]) if s.hop in region.outputs]
             last = f"record({first + len(steps) - 1}, _t, {self.names[steps[-1].hop]})"

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
+
+INLINE: Final = (0.0, 1.0, -1.0, 2.0, 0.5)  # numbers that stand in the source; others are parameters
 
 
 @dataclass(frozen=True)
@@ -38,3 +42,11 @@ class Loop:
     wide: int
     thin: int
     totals: tuple[Total, ...]
+
+
+class Unsuitable(Exception):
+    """A member that no loop over cells can do as well as NumPy or BLAS."""
+
+
+def indented(lines: Iterable[str]) -> list[str]:
+    return ["    " + line for line in lines]

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from dmlite.codegen.loops import Loop, Total
+from dmlite.codegen.loops import INLINE, Loop, Total, Unsuitable, indented
 from dmlite.codegen.templates import LOOP_CELLS, LOOP_TOTALS
 from dmlite.hop.infer import FactTable
 from dmlite.hop.node import LITERAL, Hop
@@ -23,15 +23,10 @@ _ROWS = {
 _CHAINS = {"mmchain": "{0}", "mmchain_w": "{0} * {1}", "mmchain_y": "{0} - {1}"}
 _STARTS = {"plus": 0.0, "plus_product": 0.0, "least": math.inf, "most": -math.inf}
 _ALL = {"plus": "plus", "plus_product": "plus", "least": "least", "most": "most"}  # how sums of sums are joined
-_INLINE = (0.0, 1.0, -1.0, 2.0, 0.5)  # numbers that stand in the source; others are parameters
 _CHUNK = 4096  # cells after which a sum over all of them starts anew, so that rounding errors do not add up
 _WORTH = 2  # passes over whole rows below which NumPy's own loops are as good
 _BASE = {"m": "b", "k": "d"}  # where the row starts in a value of so many columns
 _BUFFER = {"m": "w", "k": "y"}
-
-
-class _Unsuitable(Exception):
-    """A member that no loop over cells can do as well as NumPy or BLAS."""
 
 
 @dataclass
@@ -53,7 +48,7 @@ def loop_of(region: Region, results: list[Hop], totals: list[Hop], facts: FactTa
     """The loop of a region, or None where blocks of rows by NumPy and BLAS serve better."""
     try:
         return _LoopWriter(region, results, totals, facts).write()
-    except _Unsuitable:
+    except Unsuitable:
         return None
 
 
@@ -67,7 +62,7 @@ class _LoopWriter:
         others = found - {1, self.m}
         self.k = max(others, default=1)
         if len(others) > 1 or self.k > THIN:
-            raise _Unsuitable
+            raise Unsuitable
         self.flat = self.m == 1 or (found == {self.m} and self._only_cells())
         self.split_place = {h: i for i, h in enumerate(self.split)}  # a value may be handed over twice: by rows, and as it is
         self.whole_place = {h: i for i, h in enumerate(self.whole, len(self.split))}
@@ -95,7 +90,7 @@ class _LoopWriter:
         for hop in self.region.hops:
             self._member(hop)
         if sum(self._passes(h) for h in self.region.hops) < _WORTH:
-            raise _Unsuitable
+            raise Unsuitable
         return self._loop()
 
     def _passes(self, hop: Hop) -> int:
@@ -121,7 +116,7 @@ class _LoopWriter:
         elif hop.op in LOOP_CELLS and not is_total(hop):
             self._cell(hop)
         else:
-            raise _Unsuitable
+            raise Unsuitable
 
     def _cell(self, hop: Hop) -> None:
         stage = self.stage[hop] = max((self._needed(a) for a in hop.args), default=0)
@@ -139,7 +134,7 @@ class _LoopWriter:
         """An aggregate of the cells of a row, which is there before the next stage."""
         widths = {self._width(a) for a in operands}
         if len(widths) > 1 or widths == {"1"}:
-            raise _Unsuitable
+            raise Unsuitable
         (width,) = widths
         stage = max(self._needed(a) for a in operands)
         name, place = self._name(hop), self._at(stage)
@@ -155,7 +150,7 @@ class _LoopWriter:
         """The largest cell, then exponents and their sum, then quotients: three stages."""
         width, name, first = self._width(x), self._name(hop), self._needed(x)
         if width == "1":
-            raise _Unsuitable
+            raise Unsuitable
         kept = self._keep(hop, "c")
         top, middle, last = (self._at(first + i) for i in range(3))
         top.before.append(f"{name}_top = -np.inf")
@@ -173,7 +168,7 @@ class _LoopWriter:
         (whole,) = wholes(hop, self.facts)
         place, cols = self.whole_place[whole], self._cols(whole)
         if self._width(rows) == "1" or cols not in (1, self.k):
-            raise _Unsuitable
+            raise Unsuitable
         if cols == 1:
             self._row(hop, [rows], "plus_product", f"{{0}}, a{place}[c]", "{0}")
             return
@@ -214,7 +209,7 @@ class _LoopWriter:
         """t(left) %*% right where one of the two has few columns."""
         widths = [self._width(x) for x in (left, right)]
         if widths == ["m", "m"] or (self.flat and self.m > 1):
-            raise _Unsuitable
+            raise Unsuitable
         stage = max(self._needed(left), self._needed(right))
         if "1" in widths:
             width = max(widths, key="1km".index)
@@ -275,7 +270,7 @@ class _LoopWriter:
         if not self.facts[hop].is_matrix:
             return f"a{place}"
         if self.facts[hop].rows != 1:
-            raise _Unsuitable
+            raise Unsuitable
         return f"a{place}[{'0' if self._cols(hop) == 1 else 'c'}]"
 
     def _loaded(self, name: str, cell: str, stage: int, width: str) -> str:
@@ -307,9 +302,9 @@ class _LoopWriter:
 
     def _constant(self, value: object) -> str:
         if not isinstance(value, (int, float)):
-            raise _Unsuitable
+            raise Unsuitable
         number = float(value)
-        if number in _INLINE:
+        if number in INLINE:
             return f"({number!r})"
         if number not in self.numbers:
             self.numbers.append(number)
@@ -339,7 +334,7 @@ class _LoopWriter:
         results = [f"o{i}" for i in range(len(self.results))]
         names = [*(f"a{i}" for i in range(len(self.kinds))), *results, *(f"k{i}" for i in range(len(self.numbers)))]
         kinds = "nnnn" + "".join(self.kinds).replace("t", "a") + "a" * len(results) + "d" * len(self.numbers) + "aaa"
-        lines = [f"def loop(i, j, m, k, {', '.join([*names, 'w', 'y', 'z'])}):", *_indented(self._body())]
+        lines = [f"def loop(i, j, m, k, {', '.join([*names, 'w', 'y', 'z'])}):", *indented(self._body())]
         wide, thin = (sum(text.startswith(buffer) for text in self.kept.values()) for buffer in "wy")
         totals = tuple(self._made_from(h) for h in self.totals)
         source = "\n".join(lines) + "\n"
@@ -354,23 +349,19 @@ class _LoopWriter:
     def _all_cells(self) -> list[str]:
         cells = [line for stage in self.stages for line in stage.before]
         if not self.sums:
-            return ["for r in range(i * m, j * m):", *_indented(cells)]
+            return ["for r in range(i * m, j * m):", *indented(cells)]
         starts = [f"{name} = {_number(_STARTS[join])}" for name, join in self.sums]
         ends = [f"{name}_all = {_ALL[join]}({name}_all, {name})" for name, join in self.sums]
-        inner = [*starts, f"for r in range(q, min(q + {_CHUNK}, j * m)):", *_indented(cells), *ends]
-        return [f"for q in range(i * m, j * m, {_CHUNK}):", *_indented(inner)]
+        inner = [*starts, f"for r in range(q, min(q + {_CHUNK}, j * m)):", *indented(cells), *ends]
+        return [f"for q in range(i * m, j * m, {_CHUNK}):", *indented(inner)]
 
     def _rows(self) -> list[str]:
         bases = ["b = r * m", "d = r * k"] if self.k > 1 else ["b = r * m"]
-        return ["for r in range(i, j):", *_indented([*bases, *(line for stage in self.stages for line in stage.lines())])]
+        return ["for r in range(i, j):", *indented([*bases, *(line for stage in self.stages for line in stage.lines())])]
 
 
 def _loop(variable: str, width: str, lines: Iterable[str]) -> list[str]:
-    return [f"for {variable} in range({width}):", *_indented(lines)]
-
-
-def _indented(lines: Iterable[str]) -> list[str]:
-    return ["    " + line for line in lines]
+    return [f"for {variable} in range({width}):", *indented(lines)]
 
 
 def _number(value: float) -> str:

@@ -10,6 +10,7 @@ from dmlite.hop.node import LITERAL, LIVE_IN, PICK, Hop
 from dmlite.hop.ops import BY_NAME
 from dmlite.plan.physical import BlockPlan, Step
 from dmlite.plan.placement import Placement, place
+from dmlite.plan.sampled import Sampled
 
 _ASSIGNMENT: Final = re.compile(r"^ +v(\d+) = (.*)$", re.MULTILINE)
 _CALL: Final = re.compile(r"\b([a-z]+)__(\w+)\b")
@@ -25,6 +26,8 @@ class Choice:
     reason: str
     storage: str
     in_place: bool  # takes the memory of its first operand
+    seconds: float | None = None  # where that is not what the operator takes by itself
+    never_whole: bool = False  # exists at the stored cells of a sparse matrix alone
 
 
 def of_plan(plan: BlockPlan, source: str) -> dict[Hop, Choice]:
@@ -35,6 +38,8 @@ def of_plan(plan: BlockPlan, source: str) -> dict[Hop, Choice]:
 
 
 def _choice(plan: BlockPlan, step: Step, placement: Placement, code: str) -> Choice:
+    if isinstance(step.region, Sampled):
+        return _sampled(plan, step, step.region, placement, code)
     called = _CALL.search(code)
     storage = "" if not step.fact.is_matrix else "dense" if step.dense else "dense or CSR"
     if called is not None:
@@ -45,8 +50,16 @@ def _choice(plan: BlockPlan, step: Step, placement: Placement, code: str) -> Cho
         kernel, why = "numpy", "dense operands of known shape"
     if step.hop.op == PICK:
         kernel, why = "python", "one of several results"
-    reason = "; ".join(filter(None, (why, _why_together(step), _why_buffer(plan, step))))
+    reason = "; ".join(filter(None, (why, _why_together(plan, step), _why_buffer(plan, step))))
     return Choice(placement, kernel, code, reason, storage, step.owned)
+
+
+def _sampled(plan: BlockPlan, step: Step, region: Sampled, placement: Placement, code: str) -> Choice:
+    """Of a member of a sampled region."""
+    inner = step.hop in region.inner
+    storage = "" if inner or not step.fact.is_matrix else "dense" if step.dense else "dense or CSR"
+    reason = _why_together(plan, step) + "; needed there alone, so never made whole" * inner
+    return Choice(placement, "stored.run", code, reason, storage, False, region.seconds(step.hop, plan.facts), inner)
 
 
 def _why_kernel(plan: BlockPlan, step: Step) -> str:
@@ -64,14 +77,19 @@ def _why_kernel(plan: BlockPlan, step: Step) -> str:
     return ""
 
 
-def _why_together(step: Step) -> str:
+def _why_together(plan: BlockPlan, step: Step) -> str:
     if step.region is None:
         return ""
     others = len(step.region.hops) - 1
     if not others:
         return f"in blocks of its {step.region.rows} rows"
     counted = ", whose time is counted here" if step.hop is step.region.hops[-1] else ""
-    return f"in one pass over {step.region.rows} rows with {others} other{'s' * (others > 1)}{counted}"
+    over = _stored(plan, step.region) if isinstance(step.region, Sampled) else f"{step.region.rows} rows"
+    return f"in one pass over {over} with {others} other{'s' * (others > 1)}{counted}"
+
+
+def _stored(plan: BlockPlan, region: Sampled) -> str:
+    return f"the stored cells of a {plan.facts[region.driver].shape_text()} matrix"
 
 
 def _why_buffer(plan: BlockPlan, step: Step) -> str:

@@ -25,6 +25,7 @@ from dmlite.hop.ops import BY_NAME
 from dmlite.hop.program import Block, CallNode, ForNode, FunctionInstance, IfNode, Node, Program, Root, WhileNode
 from dmlite.lang import nodes as ast
 from dmlite.plan.physical import BlockPlan, Planner, Step
+from dmlite.plan.sampled import Sampled
 from dmlite.rewrite.driver import Firing
 from dmlite.rewrite.phases import rules_for
 from dmlite.runtime.engine import BlockRun, Engine
@@ -128,7 +129,8 @@ class Collector:
             self.sources.setdefault(span.source.name, span.source.text)
         hops = GraphBuilder(before, facts, block.spans).graph(block.roots)
         python = Emitter(shown.plan, f"block{number}").emit()
-        builder = GraphBuilder(after, facts, block.spans, lineage, choice.of_plan(shown.plan, python.source), measured, first)
+        recorded = dict(zip((s.hop for s in shown.plan.steps), measured, strict=True)) if measured is not None else None
+        builder = GraphBuilder(after, facts, block.spans, lineage, choice.of_plan(shown.plan, python.source), recorded, first)
         plan = builder.graph(plan_roots)
         view = View.of(number, block, {**before, **after}, facts, shown.plan)
         self.statements += view.statements(self._function, shown.plan)
@@ -152,12 +154,14 @@ class Collector:
     def _misses(self, shown: BlockRun) -> list[Miss]:
         with settings(**vars(self.engine.config)):
             rules = rules_for(self.engine.config.opt_level, sizes_known=True)
-            return misses(shown.block, FactTable(shown.facts_in, lenient=True), rules) if rules else []
+            found = misses(shown.block, FactTable(shown.facts_in, lenient=True), rules) if rules else []
+        sampled = {step.hop for step in shown.plan.steps if isinstance(step.region, Sampled)}
+        return [miss for miss in found if miss.hop not in sampled]
 
     def _as_written(self, shown: BlockRun, facts: FactTable) -> BlockPlan:
         """The plan that the block would have without any rewrite."""
         block = shown.block
-        return Planner(block.roots, facts, block.live_after, block.spans).plan(block.inputs, block.recycled)
+        return Planner(block.roots, facts, block.live_after, block.spans, together=False).plan(block.inputs, block.recycled)
 
 
 def _at(span: Span | None) -> dict[str, Any]:
@@ -207,7 +211,9 @@ def _size(hop: Hop, facts: FactTable) -> int | None:
 
 
 def _held(step: Step, facts: FactTable) -> int | None:
-    """Bytes that a step allocates: none where it takes the buffer of an operand."""
+    """Bytes that a step allocates: none where it takes the buffer of an operand, or where its result never exists whole."""
+    if isinstance(step.region, Sampled) and step.hop not in step.region.outputs:
+        return 0
     row = BY_NAME.get(step.hop.op)
     shares = step.reuse is not None or step.recycle is not None or step.owned or (row is not None and row.view)
     return 0 if shares or (row is not None and not row.returns) else _size(step.hop, facts)

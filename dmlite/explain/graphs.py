@@ -27,7 +27,7 @@ EXPRESSION_LIMIT: Final = 24  # operators that are written out as the full expre
 class GraphBuilder:
     """Builds the graph of one block from names and facts; the rest is known of plans only.
 
-    choices and measured are those of the steps of the plan, in their order; `first` is the number of the first rewrite.
+    choices and measured are those of the steps of the plan; `first` is the number of the first rewrite.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class GraphBuilder:
         spans: Mapping[Hop, Span],
         lineage: Lineage | None = None,
         choices: Mapping[Hop, Choice] | None = None,
-        measured: Sequence[Measured] | None = None,
+        measured: Mapping[Hop, Measured] | None = None,
         first: int = 0,
     ):
         self.names = names
@@ -45,7 +45,7 @@ class GraphBuilder:
         self.spans = spans
         self.lineage = lineage
         self.choices = choices or {}
-        self.measured = dict(zip(self.choices, measured, strict=True)) if measured is not None else {}
+        self.measured = measured or {}
         self.first = first
         self.variables = {hop: name for hop, name in names.items() if hop.op != LITERAL and not is_number(name)}
 
@@ -88,6 +88,10 @@ class GraphBuilder:
             operator.backend, operator.why_there = choice.placement.backend, choice.placement.reason
             operator.kernel, operator.code, operator.reason = choice.kernel, choice.code, choice.reason
             operator.value.storage = choice.storage
+            if choice.seconds is not None:
+                operator.flops, operator.seconds = None, choice.seconds
+            if choice.never_whole:
+                operator.value.bytes = 0
         if self.lineage is not None:
             operator.rules = [self.first + number for number in self.lineage.made_by(hop)]
         step = self.measured.get(hop)

@@ -7,7 +7,7 @@ kernel would first have to look what it got.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from dmlite.errors import Span
@@ -16,7 +16,9 @@ from dmlite.hop.infer import FactTable
 from dmlite.hop.node import LITERAL, LIVE_IN, PICK, Hop, postorder
 from dmlite.hop.ops import BY_NAME
 from dmlite.hop.program import Root
-from dmlite.plan.regions import Region, Regions, contracted, is_total, parts
+from dmlite.plan.regions import Region, Regions, contracted, is_total, parts, without_cycles
+from dmlite.plan.sampled import Sampled
+from dmlite.plan.sampling import Sampling
 from dmlite.rewrite.driver import count_uses
 
 RECYCLE_CELLS = 1 << 15  # from here on fresh memory costs page faults, so old buffers of loop variables are used again
@@ -41,7 +43,7 @@ class Step:
     recycle: str | None = None
     owned: bool = False
     dead: list[Hop] = field(default_factory=list)
-    region: Region | None = None
+    region: Region | Sampled | None = None
     takes: Hop | None = None
 
 
@@ -84,18 +86,42 @@ class Planner:
         holders = self._holders(hops, left)
         steps: list[Step] = []
         order = list(postorder(hops))
-        regions = Regions(order, hops, self.facts).find() if self.together else []
-        for value in (v for r in regions for v in r.turned()):
+        regions = self._regions(order, hops)
+        for value in (v for r in regions if isinstance(r, Region) for v in r.turned()):
             left[value] += 1
             holders[self.buffer[value]] += 1
-        for unit in contracted(order, regions, self.facts):
-            if isinstance(unit, Region):
+        units = list(contracted(order, regions, self.facts))
+        for value in self._computed_again(units):
+            for arg in value.args:
+                left[arg] += 1
+                holders[self.buffer[arg]] += 1
+        for unit in units:
+            if isinstance(unit, Sampled):
+                steps.extend(self._sampled(unit, left, holders))
+            elif isinstance(unit, Region):
                 steps.extend(self._together(unit, left, holders))
             elif unit.op == LIVE_IN:
                 self.dense[unit] = self.facts[unit].dense
             elif unit.op != LITERAL:
                 steps.append(self._step(unit, left, holders))
         return BlockPlan(steps, inputs, recycled, outputs, self.facts, self.dense, self._internal(hops))
+
+    def _regions(self, order: list[Hop], roots: list[Hop]) -> list[Region | Sampled]:
+        if not self.together:
+            return []
+        sampled = Sampling(order, roots, self.facts).find()
+        dense = Regions(order, roots, self.facts, {h for s in sampled for h in s.hops}).find()
+        return without_cycles(order, [*sampled, *dense])
+
+    @staticmethod
+    def _computed_again(units: list[Hop | Region | Sampled]) -> Iterator[Hop]:
+        """Values that several sampled regions compute at their cells, once for each time but the first."""
+        seen: set[Hop] = set()
+        for unit in units:
+            for hop in [unit] if isinstance(unit, Hop) else unit.hops:
+                if hop in seen:
+                    yield hop
+                seen.add(hop)
 
     def _internal(self, hops: list[Hop]) -> set[Hop]:
         """Nodes whose every consumer is an index bound, a comparison, or whole-number arithmetic of the same sort."""
@@ -158,6 +184,19 @@ class Planner:
                 free = [a for a in free if a is not step.takes]
             else:
                 step.recycle = None
+        return steps
+
+    def _sampled(self, region: Sampled, left: Counter[Hop], holders: Counter[Hop]) -> list[Step]:
+        """The steps of a sampled region. Buffers are taken only where its operators run one after another."""
+        inside = set(region.hops)
+        steps = [self._step(hop, left, holders) for hop in region.hops]
+        steps[-1].dead = [a for s in steps for a in s.dead if a not in inside]
+        for step in steps:
+            step.region = region
+            step.recycle = None
+            step.dead = step.dead if step is steps[-1] else []
+            if step.reuse is not None and step.hop.args[step.reuse] not in inside:
+                step.reuse = None
         return steps
 
     def _is_free(self, value: Hop, left: Counter[Hop], holders: Counter[Hop]) -> bool:

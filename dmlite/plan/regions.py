@@ -17,6 +17,7 @@ from dmlite.hop.facts import Fact
 from dmlite.hop.infer import FactTable
 from dmlite.hop.node import LITERAL, LIVE_IN, Hop
 from dmlite.hop.ops import BY_NAME
+from dmlite.plan.sampled import Sampled
 
 REGION_CELLS: Final = 1 << 17  # of the largest value; with fewer all values stay in cache anyway
 THIN: Final = 32  # columns of a product up to which reading its large operand takes longer than computing
@@ -48,10 +49,15 @@ class Region:
     hops: list[Hop]
     outputs: list[Hop]
     absorbed: list[Hop]
+    inner: frozenset[Hop] = frozenset()
 
     def turned(self) -> list[Hop]:
         """What members read behind transposes that others read too, once for each such member."""
         return [h.args[0].args[0] for h in self.hops if is_product(h) and h.args[0] not in self.absorbed]
+
+    def needs(self, facts: FactTable) -> list[Hop]:
+        """What must be there before the region starts."""
+        return [*self.split(facts), *self.whole(facts)]
 
     def split(self, facts: FactTable) -> list[Hop]:
         """Values from outside of which members need a block of rows."""
@@ -100,9 +106,10 @@ def is_total(hop: Hop) -> bool:
 
 
 class Regions:
-    """Finds the regions of one block. dense: whether a value is certainly a dense array."""
+    """Finds the regions of one block. taken: operators that run otherwise."""
 
-    def __init__(self, order: Sequence[Hop], roots: Iterable[Hop], facts: FactTable):
+    def __init__(self, order: Sequence[Hop], roots: Iterable[Hop], facts: FactTable, taken: Iterable[Hop] = ()):
+        self.taken = frozenset(taken)
         self.order = [h for h in order if h.op not in (LITERAL, LIVE_IN)]
         self.facts = facts
         self.place = {h: i for i, h in enumerate(self.order)}
@@ -119,7 +126,7 @@ class Regions:
         if not any(self._is_large(h) for h in self.users):
             return []
         for hop in self.order:
-            if self._splits(hop):
+            if hop not in self.taken and self._splits(hop):
                 self.home[hop] = {hop}
                 for arg in parts(hop, self.facts):
                     if arg in self.home and not is_total(arg):
@@ -243,22 +250,45 @@ class Regions:
         return flops is not None and flops >= _HEAVY * (self.facts[hop].cells or 0)
 
 
-def contracted(order: Sequence[Hop], regions: Iterable[Region], facts: FactTable) -> Iterator[Hop | Region]:
+def contracted(order: Sequence[Hop], regions: Iterable[Region | Sampled], facts: FactTable) -> Iterator[Hop | Region | Sampled]:
     """The order with every region in one place, behind all it needs and before all that needs it."""
     regions = list(regions)
-    home = {h: r for r in regions for h in r.hops}
-    absorbed = {h for r in regions for h in r.absorbed}
+    home = {h: r for r in regions for h in r.hops if h not in r.inner}
+    absorbed = {h for r in regions for h in (*r.absorbed, *r.inner)} - set(home)
     done: set[int] = set()
     for hop in order:
         if hop in absorbed:
             continue
-        stack: list[tuple[Hop | Region, bool]] = [(home.get(hop, hop), False)]
+        stack: list[tuple[Hop | Region | Sampled, bool]] = [(home.get(hop, hop), False)]
         while stack:
             unit, ready = stack.pop()
             if ready:
                 yield unit
             elif id(unit) not in done:
                 done.add(id(unit))
-                needs = [*unit.split(facts), *unit.whole(facts)] if isinstance(unit, Region) else unit.args
+                needs = unit.args if isinstance(unit, Hop) else unit.needs(facts)
                 stack.append((unit, True))
                 stack.extend((home.get(a, a), False) for a in reversed(needs))
+
+
+def without_cycles(order: Sequence[Hop], regions: Iterable[Region | Sampled]) -> list[Region | Sampled]:
+    """Regions of which none needs a result of another that needs one of its own; of those that do, the last are left out."""
+    kept = list(regions)
+    while len(kept) > 1:
+        needed = _needed(order, kept)
+        open_ = set(range(len(kept)))
+        while done := {i for i in open_ if not needed[i] & open_}:
+            open_ -= done
+        if not open_:
+            break
+        del kept[max(open_)]
+    return kept
+
+
+def _needed(order: Sequence[Hop], regions: Sequence[Region | Sampled]) -> list[set[int]]:
+    """For each region, those whose results it needs, directly or not."""
+    home = {h: i for i, r in enumerate(regions) for h in r.outputs}
+    below: dict[Hop, frozenset[int]] = {}
+    for hop in order:
+        below[hop] = frozenset().union(*(below[a] for a in hop.args), {home[a] for a in hop.args if a in home})
+    return [set().union(*(below[h] for h in r.hops)) - {i} for i, r in enumerate(regions)]

@@ -27,7 +27,7 @@ def spans(rows: int, cols: int) -> Iterator[tuple[int, int]]:
     return ((i, min(rows, i + step)) for i in range(0, rows, step))
 
 
-def _row_numbers(w: Matrix, start: int = 0, stop: int | None = None) -> np.ndarray:
+def row_numbers(w: Matrix, start: int = 0, stop: int | None = None) -> np.ndarray:
     """The rows of the stored cells from `start` to before `stop`."""
     stop = w.nnz if stop is None else stop
     first, last = np.searchsorted(w.indptr, (start, max(start, stop - 1)), side="right")
@@ -48,7 +48,7 @@ def blocks(w: Matrix, u: np.ndarray, v: np.ndarray) -> Iterator[tuple[slice, np.
     for start in range(0, w.nnz, step):
         part = slice(start, min(start + step, w.nnz))
         count = part.stop - start
-        a = u.take(_row_numbers(w, start, part.stop), axis=0, out=left[:count], mode="clip")
+        a = u.take(row_numbers(w, start, part.stop), axis=0, out=left[:count], mode="clip")
         b = v.take(w.indices[part], axis=0, out=right[:count], mode="clip")
         yield part, np.einsum("ij,ij->i", a, b)
 
@@ -58,13 +58,13 @@ def beside(x: Matrix, w: Matrix) -> np.ndarray:
     if x.shape != w.shape:
         raise DMLRuntimeError(f"matrices of {shape_of(x)} and {shape_of(w)} do not fit cell by cell")
     if not is_sparse(x):
-        return x[_row_numbers(w), w.indices]
+        return x[row_numbers(w), w.indices]
     if x.nnz == w.nnz and np.array_equal(x.indptr, w.indptr) and np.array_equal(x.indices, w.indices):
         return x.data
     if not x.nnz:
         return np.zeros(w.nnz)
-    wanted = _row_numbers(w).astype(np.int64) * w.shape[1] + w.indices
-    present = _row_numbers(x).astype(np.int64) * w.shape[1] + x.indices
+    wanted = row_numbers(w).astype(np.int64) * w.shape[1] + w.indices
+    present = row_numbers(x).astype(np.int64) * w.shape[1] + x.indices
     place = np.minimum(np.searchsorted(present, wanted), x.nnz - 1)
     return np.where(present[place] == wanted, x.data[place], 0.0)
 

@@ -23,6 +23,8 @@ COMPILE_SECONDS: Final = 1.0
 _SLOWER: Final = 1.2  # times as long as NumPy from which on a loop is not used
 _SCRATCH: Final = 1 << 15  # cells of a result that are written beside an operand whose memory it takes
 
+_ARRAYS: Final = {"a": np.float64, "i": np.int32}
+
 Totals = tuple[Any, ...]
 Run = Callable[[int, int], Totals]
 
@@ -81,9 +83,9 @@ class Kernel:
 
 
 def _fits(loop: Loop, operands: Sequence[Any]) -> bool:
-    """Whether all arrays are of doubles, row by row without gaps."""
+    """Whether all arrays are of doubles, or of the whole numbers of an index, row by row without gaps."""
     kinds = loop.operands + "a" * loop.results
-    return all(k != "a" or (x.flags.c_contiguous and x.dtype == np.float64) for k, x in zip(kinds, operands, strict=True))
+    return all(k not in _ARRAYS or (x.flags.c_contiguous and x.dtype == _ARRAYS[k]) for k, x in zip(kinds, operands, strict=True))
 
 
 class Binding:
@@ -93,7 +95,7 @@ class Binding:
         self.loop, self.compiled = loop, compiled
         self.results = operands[len(loop.operands) :]
         self.operands = [np.ascontiguousarray(x.T) if k == "t" else x for k, x in zip(loop.operands, operands, strict=False)]
-        self.given = [float(x) if k == "d" else _address(x) for k, x in zip(loop.operands, self.operands, strict=True)]
+        self.given = [_given(k, x) for k, x in zip(loop.operands, self.operands, strict=True)]
         self.targets = [_address(x) for x in self.results]
 
     def run(self) -> Run:
@@ -142,3 +144,8 @@ def _shaped(cells: np.ndarray, total: Total) -> np.ndarray:
 
 def _address(x: np.ndarray) -> int:
     return x.__array_interface__["data"][0]
+
+
+def _given(kind: str, x: Any) -> Any:
+    """An operand as the loop takes it."""
+    return float(x) if kind == "d" else int(x) if kind == "n" else _address(x)

@@ -1,0 +1,110 @@
+"""Sampled regions: operators that are needed only where a CSR matrix, the driver, stores cells, run together in one pass over these.
+
+Members are cells with the pattern of the driver (a product with it, say), what such cells are made from, which then never exists
+whole (`U %*% t(V)` and functions of it), and sums and thin products of the cells. Of values from outside, dense ones are looked
+up at the stored cells, further CSR matrices of the same shape are brought into the order of the driver first.
+
+Regions by row hold numbers for each row of the driver as well, from which later members are made (`t(X) %*% (w * (X %*% v))`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from dmlite.hop.cost import cost_by_facts, nonzeros
+from dmlite.hop.facts import Fact, matrix
+from dmlite.hop.infer import FactTable
+from dmlite.hop.machine import DEFAULT
+from dmlite.hop.node import LITERAL, Hop
+from dmlite.hop.ops import BY_NAME
+
+TOTALS: Final = frozenset({"sum", "sumsq", "nnz", "min_agg", "max_agg", "tak", "tak3", "sumsq_diff"})
+BY_ROW: Final = frozenset({"rowSums", "rowSumsSq", "tak_rows"})
+BY_COLUMN: Final = frozenset({"colSums", "colSumsSq", "tak_cols"})
+CHAINS: Final = frozenset({"mmchain", "mmchain_w", "mmchain_y"})
+SUMS_OF_PRODUCTS: Final = frozenset({"tak", "tak3", "tak_rows", "tak_cols"})
+_ZERO: Final = {"minus_nz": (0,)}
+
+CELL, PRODUCT, ROW, END = "cell", "product", "row", "end"
+
+
+def zero_places(hop: Hop) -> Sequence[int]:
+    """Operands of which a zero that a CSR matrix does not store makes the result zero."""
+    if hop.op in SUMS_OF_PRODUCTS:
+        return range(len(hop.args))
+    return _ZERO.get(hop.op) or BY_NAME[hop.op].zero
+
+
+def seconds_at_cells(hop: Hop, role: str, driver: Fact, facts: FactTable) -> float:
+    """The estimated time of a member at the stored cells of the driver alone."""
+    stored = nonzeros(driver) or 0.0
+    if role == PRODUCT:
+        return 2.0 * stored * (facts[hop.args[0]].cols or 1) / DEFAULT.sparse_rate
+    at_cells = matrix(int(stored) + 1, 1)
+    result, *operands = (at_cells if (facts[h].rows, facts[h].cols) == (driver.rows, driver.cols) else facts[h] for h in (hop, *hop.args))
+    return cost_by_facts(hop.op, result, operands).seconds or 0.0
+
+
+@dataclass(eq=False)
+class Sampled:
+    """driver: whose stored cells are gone through. hops: the members in their order. outputs: what is needed outside.
+
+    roles: of each member: CELL, PRODUCT (of thin factors, computed at the stored cells), ROW (a number for each row of the driver)
+    or END (a sum, or a thin product of cells, which no member reads).
+    pattern: the driver and cells that are zero where it stores nothing. beside: CSR matrices from outside that are brought into its order.
+    inner: members that exist at stored cells alone; several regions may compute the same.
+    divisors: numbers that must be neither zero nor NaN.
+    sparse: values of which a zero makes a product zero whatever stands opposite, but for those that are never zero where the driver is not.
+    """
+
+    driver: Hop
+    hops: list[Hop]
+    outputs: list[Hop]
+    roles: dict[Hop, str]
+    pattern: frozenset[Hop]
+    beside: list[Hop]
+    sparse: frozenset[Hop]
+    inner: frozenset[Hop]
+    divisors: frozenset[Hop]
+    by_row: bool
+    absorbed: tuple[Hop, ...] = ()
+
+    @property
+    def operands(self) -> list[Hop]:
+        """Values from outside besides the driver, in the order in which members read them."""
+        inside = {self.driver, *self.hops}
+        return list(dict.fromkeys(a for h in self.hops for a in h.args if a not in inside and a.op != LITERAL))
+
+    def needs(self, _: FactTable) -> list[Hop]:
+        """What must be there before the region starts."""
+        return [self.driver, *self.operands]
+
+    def seconds(self, hop: Hop, facts: FactTable) -> float | None:
+        """The estimated time of a member that gives cells or sums them; None of others."""
+        if hop.op in ("matmul", "tmm", *CHAINS) and self.roles[hop] != PRODUCT:
+            return None
+        return seconds_at_cells(hop, self.roles[hop], facts[self.driver], facts)
+
+    def cells(self) -> list[Hop]:
+        """Members that give a number at each stored cell."""
+        return [h for h in self.hops if self.roles[h] in (CELL, PRODUCT)]
+
+    def totals(self) -> list[Hop]:
+        """Members that give a number in all."""
+        return [h for h in self.hops if h.op in TOTALS]
+
+    def vanishing(self, hop: Hop, facts: FactTable) -> list[Hop]:
+        """Operands whose zeros must be seen to, since a product with them could give NaN."""
+        zeros = list(dict.fromkeys(hop.args[i] for i in zero_places(hop) if hop.args[i] in self.sparse))
+        return [z for z in zeros if any(a is not z and facts[a].may_nan for a in hop.args)]
+
+    def factors(self) -> Iterator[tuple[Hop, Hop, bool]]:
+        """Members with operands whose rows are read, and whether those are the rows of the transposed operand."""
+        for hop in self.hops:
+            if hop.op == "matmul":
+                is_product = self.roles[hop] == PRODUCT
+                yield from ((hop, a, (place == 1) == is_product) for place, a in enumerate(hop.args))
+            elif hop.op == "tmm" or hop.op in CHAINS:
+                yield hop, hop.args[1], False
