@@ -69,7 +69,7 @@ class SampledWriter:
         outer.update(self.names)
         targets = "".join(f"{self.names[h]}, " for h in self.region.outputs)
         letters = "".join(g.kind for g in self.given)
-        run = self.emitter.kernel("sampled.run")
+        run = self.emitter.kernel("stored.run")
         return f"{targets}= {run}({', '.join([self.name, f'{self.name}_apart', repr(letters), driver, *operands])})"
 
     def _parameters(self) -> list[str]:
@@ -129,7 +129,7 @@ class SampledWriter:
     def _zeroed(self, hop: Hop, code: str) -> str:
         """With zero where an operand that may be sparse is, also opposite of NaN and infinity."""
         zeros = [self._read(a) for a in self.region.vanishing(hop, self.facts)]
-        return f"{self.emitter.kernel('sampled.zeroed')}({', '.join([code, *zeros])})" if zeros else code
+        return f"{self.emitter.kernel('stored.zeroed')}({', '.join([code, *zeros])})" if zeros else code
 
     def _total(self, hop: Hop) -> str:
         code = _TOTALS[hop.op][1].format(*(self._read(a) for a in hop.args))
@@ -148,14 +148,14 @@ class SampledWriter:
         """The whole region by NumPy: the cells in blocks, then what is made of them."""
         place = self.emitter.kernel
         stored = [f"d{i}" for i in range(len(self.stored))]
-        lines: Lines = [(f"{d} = {place('sampled.unfilled')}(w)", None) for d in stored]
+        lines: Lines = [(f"{d} = {place('stored.unfilled')}(w)", None) for d in stored]
         joins = "".join(f"np_{_TOTALS[h.op][0]}, " for h in self.totals)
         operands = ", ".join([f"{self.name}_cells", str(self._width()), f"({joins})", "w", *self._parameters(), *stored])
-        call = f"{place('sampled.in_blocks')}({operands})"
+        call = f"{place('stored.in_blocks')}({operands})"
         lines.append((f"{''.join(f'{self.names[h]}, ' for h in self.totals)}= {call}" if self.totals else call, self.steps[-1]))
         for i, hop in enumerate(self.stored):
             if hop in self.region.pattern:
-                made = "storage.with_cells" if hop in self.region.outputs else "sampled.operand"
+                made = "storage.with_cells" if hop in self.region.outputs else "stored.operand"
                 lines.append((f"{self.names[hop]} = {place(made)}(w, d{i})", None))
         for step in self.steps:
             if self.region.roles[step.hop] == END and step.hop not in self.totals:
@@ -165,7 +165,7 @@ class SampledWriter:
     def _summed(self, step: Step) -> tuple[str, Step]:
         """Sums of products whose cells are there."""
         kernel = self.emitter.kernel(_SUMS[step.hop.op])
-        return f"{self.names[step.hop]} = {kernel}({self.emitter.kernel('sampled.operand')}(w, d{self.stored.index(step.hop)}))", step
+        return f"{self.names[step.hop]} = {kernel}({self.emitter.kernel('stored.operand')}(w, d{self.stored.index(step.hop)}))", step
 
     def _width(self) -> int:
         """Numbers for each stored cell of a block."""

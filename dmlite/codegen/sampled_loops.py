@@ -240,6 +240,9 @@ class _SampledLoopWriter:
         name = self._name(hop)
         if self.region.roles[hop] == PRODUCT:
             u, v = self._factor(hop.args[0], False), self._factor(hop.args[1], True)
+            if self.facts[hop.args[0]].cols == 1:  # a sum would lose the sign of zeros
+                self._at(stage).cells.append(f"{name} = a{u}[r] * a{v}[c]")
+                return
             rows = self._of_row(u), self._of_cell(v, stage)
             self._at(stage).cells.append(f"{name} = 0.0")
             self._for_columns(u, stage, f"{name} = plus_product({name}, a{u}[{rows[0]} + l], a{v}[{rows[1]} + l])")

@@ -59,7 +59,7 @@ def _sampled(plan: BlockPlan, step: Step, region: Sampled, placement: Placement,
     inner = step.hop in region.inner
     storage = "" if inner or not step.fact.is_matrix else "dense" if step.dense else "dense or CSR"
     reason = _why_together(plan, step) + "; needed there alone, so never made whole" * inner
-    return Choice(placement, "sampled.run", code, reason, storage, False, region.seconds(step.hop, plan.facts), inner)
+    return Choice(placement, "stored.run", code, reason, storage, False, region.seconds(step.hop, plan.facts), inner)
 
 
 def _why_kernel(plan: BlockPlan, step: Step) -> str:

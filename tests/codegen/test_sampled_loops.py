@@ -10,7 +10,7 @@ import pytest
 from scipy.sparse import csr_array
 
 from dmlite import settings
-from dmlite.backends.local import compiled, sampled, threads
+from dmlite.backends.local import compiled, stored, threads
 from tests.support.engine import executed
 from tests.support.loops import use_loops
 
@@ -47,8 +47,8 @@ SCRIPTS = {
 def small_regions(monkeypatch, tmp_path_factory):
     monkeypatch.setattr("dmlite.plan.sampling.SAMPLED_CELLS", 2)
     monkeypatch.setattr("dmlite.plan.sampling._Cells._costs", lambda *_: 0.0)
-    monkeypatch.setattr(sampled, "_THREADED", 0)
-    monkeypatch.setattr(sampled, "_LARGE", 100)
+    monkeypatch.setattr(stored, "_THREADED", 0)
+    monkeypatch.setattr(stored, "_LARGE", 100)
     monkeypatch.setattr(compiled, "_THREADED", 0)
     monkeypatch.setenv("DMLITE_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "loops"))  # shared by these tests
 
@@ -112,7 +112,7 @@ def test_same_numbers(monkeypatch, script, how, special):
             expected, _ = run(script, given, 0)
             with monkeypatch.context() as patch:
                 used = use_loops(patch, compiled=how == "compiled") if how != "blocks" else []
-                patch.setattr(sampled, "_BLOCK", 64)
+                patch.setattr(stored, "_BLOCK", 64)
                 found, regions = run(script, given)
         assert regions or shape == (2, 2)
         assert len(used) == (len(regions) if how != "blocks" else 0) or "/" in script  # by what may be zero
@@ -132,7 +132,7 @@ def test_other_storage(monkeypatch, kind, how):
             if how != "blocks":
                 use_loops(patch, compiled=how == "compiled")
             if kind == "dense":  # though it was planned for CSR
-                patch.setattr(sampled, "SPARSE_LIMIT", -1.0)
+                patch.setattr(stored, "SPARSE_LIMIT", -1.0)
             found, regions = run(SCRIPTS[name], given)
         assert regions
         compare(found, expected, kind)
@@ -143,8 +143,8 @@ def test_sums_do_not_depend_on_the_number_of_cores(monkeypatch):
     for how in ("blocks", "compiled"):
         results = []
         for count in (1, 2, 5):
-            with monkeypatch.context() as patch, mock.patch.object(sampled, "_BLOCK", 512):
-                patch.setattr(sampled, "cores", lambda count=count: count)
+            with monkeypatch.context() as patch, mock.patch.object(stored, "_BLOCK", 512):
+                patch.setattr(stored, "cores", lambda count=count: count)
                 patch.setattr(threads, "cores", lambda count=count: count)
                 if how == "compiled":
                     use_loops(patch, compiled=True)
@@ -235,7 +235,7 @@ def test_random_expressions(monkeypatch, how, special):
             with monkeypatch.context() as patch:
                 if how != "blocks":
                     use_loops(patch, compiled=False)
-                patch.setattr(sampled, "_BLOCK", 64)
+                patch.setattr(stored, "_BLOCK", 64)
                 found, regions = run(script, given)
         found_any += bool(regions)
         compare(found, expected, f"of seed {seed}:\n{script}")

@@ -62,7 +62,7 @@ def small_is_large() -> contextlib.ExitStack:
     stack.enter_context(mock.patch.multiple("dmlite.backends.local.blocks", _BLOCK=8, _THREADED=0))
     stack.enter_context(mock.patch("dmlite.plan.sampling.SAMPLED_CELLS", 2))
     stack.enter_context(mock.patch("dmlite.plan.sampling._Cells._costs", lambda *_: 0.0))
-    stack.enter_context(mock.patch.multiple("dmlite.backends.local.sampled", _BLOCK=8, _THREADED=0))
+    stack.enter_context(mock.patch.multiple("dmlite.backends.local.stored", _BLOCK=8, _THREADED=0))
     stack.enter_context(mock.patch("dmlite.plan.physical.REUSE_CELLS", 1))
     stack.enter_context(mock.patch("dmlite.codegen.emit.RELEASE_CELLS", 0))
     stack.enter_context(mock.patch("dmlite.codegen.control._may_be_large", lambda fact: fact.kind != "scalar"))

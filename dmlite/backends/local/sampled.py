@@ -52,22 +52,46 @@ def _is_as_planned(w: Matrix, kinds: str, operands: Sequence[Any]) -> bool:
     return all(_is_taken(k, x) for k, x in zip(kinds, operands, strict=True))
 
 
-def _is_taken(kind: str, x: Any) -> bool:
-    if is_matrix(x):
-        return is_sparse(x) == (kind == "c")
-    return kind != "q" or (x != 0 and x == x)
+def row_numbers(w: Matrix, start: int = 0, stop: int | None = None) -> np.ndarray:
+    """The rows of the stored cells from `start` to before `stop`."""
+    stop = w.nnz if stop is None else stop
+    first, last = np.searchsorted(w.indptr, (start, max(start, stop - 1)), side="right")
+    counts = np.diff(np.clip(w.indptr[first - 1 : last + 1], start, stop))
+    return np.repeat(np.arange(first - 1, first - 1 + counts.size, dtype=w.indices.dtype), counts)
 
 
-def _prepared(kind: str, x: Any, w: Matrix) -> Any:
-    """A factor or column by rows, a further CSR matrix in the order of the driver."""
-    if kind == "f" or (kind == "a" and x.shape[1] == 1):
-        return np.ascontiguousarray(x)
-    return beside(x, w) if kind == "c" else x
+def blocks(w: Matrix, u: np.ndarray, v: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+    """The stored cells of a CSR `w` in blocks: their places, and a scratch array with D there."""
+    if w.nnz > _GATHER_LIMIT * w.shape[0] * w.shape[1]:
+        for i, j in spans(*w.shape):
+            part = slice(w.indptr[i], w.indptr[j])
+            rows = np.repeat(np.arange(j - i), np.diff(w.indptr[i : j + 1]))
+            yield part, (u[i:j] @ v.T)[rows, w.indices[part]]
+        return
+    step = max(1, _GATHERED // max(1, u.shape[1]))
+    left, right = np.empty((2, min(step, w.nnz), u.shape[1]))
+    for start in range(0, w.nnz, step):
+        part = slice(start, min(start + step, w.nnz))
+        count = part.stop - start
+        a = u.take(row_numbers(w, start, part.stop), axis=0, out=left[:count], mode="clip")
+        b = v.take(w.indices[part], axis=0, out=right[:count], mode="clip")
+        yield part, np.einsum("ij,ij->i", a, b)
 
 
-# ---------------------------------------------------------------- in blocks, by NumPy
-class Block:
-    """Stored cells of `w` from `start` to before `stop`: their places, rows and columns."""
+def beside(x: Matrix, w: Matrix) -> np.ndarray:
+    """The cells of `x` where the CSR matrix `w` stores one. Raises DMLRuntimeError when the shapes differ."""
+    if x.shape != w.shape:
+        raise DMLRuntimeError(f"matrices of {shape_of(x)} and {shape_of(w)} do not fit cell by cell")
+    if not is_sparse(x):
+        return x[row_numbers(w), w.indices]
+    if x.nnz == w.nnz and np.array_equal(x.indptr, w.indptr) and np.array_equal(x.indices, w.indices):
+        return x.data
+    if not x.nnz:
+        return np.zeros(w.nnz)
+    wanted = row_numbers(w).astype(np.int64) * w.shape[1] + w.indices
+    present = row_numbers(x).astype(np.int64) * w.shape[1] + x.indices
+    place = np.minimum(np.searchsorted(present, wanted), x.nnz - 1)
+    return np.where(present[place] == wanted, x.data[place], 0.0)
 
     def __init__(self, w: Matrix, start: int, stop: int):
         self.w = w
