@@ -1,55 +1,30 @@
-"""Running a sampled region: functions of the stored cells of a CSR driver, in blocks by NumPy or in a compiled loop, on all cores."""
+"""The product D = U %*% t(V) of thin factors at the stored cells of a CSR driver W: by NumPy in blocks, or by compiled loops."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import cached_property, reduce
-from time import perf_counter
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from dmlite.backends.local import compiled
-from dmlite.backends.local.jit.kernel import Kernel, Totals
-from dmlite.backends.local.storage import SPARSE_LIMIT, Matrix, is_matrix, is_sparse, with_cells
-from dmlite.backends.local.thin_factors import beside, row_numbers
-from dmlite.backends.local.threads import at_once, cores
-from dmlite.codegen.sampled_loops import End, SampledLoop
-from dmlite.memory import reserve
+from dmlite.backends.local import compiled, transposes
+from dmlite.backends.local.storage import Matrix, is_sparse
+from dmlite.errors import DMLRuntimeError
 
-_BLOCK: Final = 1 << 18  # numbers in a block, which stay in the cache of a core
-_THREADED: Final = 1 << 20  # numbers from which on further threads pay
-_RANGES: Final = 32  # of stored cells, which threads take one after another; as many on every machine, so that sums are the same
-_JOINED: Final = 4  # ranges of rows where each has a large result of its own
-_LARGE: Final = 1 << 12  # numbers in such a result
-_JOINS: Final = {"plus": np.add, "least": np.minimum, "most": np.maximum}
-
-_Function = Callable[..., tuple[Any, ...]]
+_GATHERED: Final = 1 << 18  # numbers in a block of gathered rows of U or V, which stays in cache
+_BLOCK: Final = 1 << 18  # cells in a block of rows, which stays in cache
+_LEAST_ROWS: Final = 16  # a product with fewer rows would be far slower
+_GATHER_LIMIT: Final = 0.05  # share of stored cells from which on whole rows of D cost less than gathered cells
 
 
-def run(plain: _Function | Kernel, apart: _Function, kinds: str, w: Matrix, *operands: Any) -> tuple[Any, ...]:
-    """The results of a region with driver `w`.
-
-    plain: for a CSR driver, and CSR operands where `kinds` has a c. apart: for all others. kinds: a letter per operand, as in `Given`.
-    """
-    if not _is_as_planned(w, kinds, operands):
-        return apart(w, *operands)
-    given = [_prepared(k, x, w) for k, x in zip(kinds, operands, strict=True)]
-    if not isinstance(plain, Kernel):
-        return plain(w, *given)
-    start = perf_counter()
-    results = _looped(plain, kinds, w, given)
-    is_compiled = results is not None
-    if results is None:
-        results = plain.plain(w, *given)
-    plain.took(perf_counter() - start, max(1, w.nnz), compiled=is_compiled)
-    return results
+def shape_of(x: Matrix) -> str:
+    return f"{x.shape[0]}x{x.shape[1]}"
 
 
-def _is_as_planned(w: Matrix, kinds: str, operands: Sequence[Any]) -> bool:
-    if not is_sparse(w) or w.nnz > SPARSE_LIMIT * w.shape[0] * w.shape[1]:
-        return False
-    return all(_is_taken(k, x) for k, x in zip(kinds, operands, strict=True))
+def spans(rows: int, cols: int) -> Iterator[tuple[int, int]]:
+    """Blocks of rows, as first and one past the last."""
+    step = max(_LEAST_ROWS, _BLOCK // max(1, cols))
+    return ((i, min(rows, i + step)) for i in range(0, rows, step))
 
 
 def row_numbers(w: Matrix, start: int = 0, stop: int | None = None) -> np.ndarray:
@@ -93,100 +68,61 @@ def beside(x: Matrix, w: Matrix) -> np.ndarray:
     place = np.minimum(np.searchsorted(present, wanted), x.nnz - 1)
     return np.where(present[place] == wanted, x.data[place], 0.0)
 
-    def __init__(self, w: Matrix, start: int, stop: int):
-        self.w = w
-        self.part = slice(start, stop)
 
-    @cached_property
-    def rows(self) -> np.ndarray:
-        return row_numbers(self.w, self.part.start, self.part.stop)
+# ---------------------------------------------------------------- compiled loops
+class Loop(NamedTuple):
+    """The compiled loops for one call: the module, the cell, and its operands. x: a matrix beside the driver, or None."""
+
+    module: Any
+    kind: int
+    w: Matrix
+    u: np.ndarray
+    v: np.ndarray
+    x: Matrix | None
+    eps: float
 
     @property
-    def cols(self) -> np.ndarray:
-        return self.w.indices[self.part]
+    def work(self) -> int:
+        """Multiplications that D takes."""
+        return self.w.nnz * self.u.shape[1]
 
-    def dot(self, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-        """U %*% t(V) at the cells."""
-        return np.einsum("ij,ij->i", u.take(self.rows, axis=0, mode="clip"), v.take(self.cols, axis=0, mode="clip"))
+    @property
+    def operands(self) -> tuple[Any, ...]:
+        cells = np.empty(0) if self.x is None else beside(self.x, self.w)
+        return (self.kind, *compiled.stored(self.w), self.u, self.v, cells, self.eps)
 
+    def turned(self) -> Loop | None:
+        """The same for the transposed driver, where a transpose is kept for it."""
 
-def in_blocks(cells: _Function, width: int, joins: Sequence[Callable[..., Any]], w: Matrix, *operands: Any) -> Totals:
-    """`cells(block, w, *operands)` for all blocks; the numbers it returns are put together by `joins`, starting from zero.
+        def kept(m: Matrix) -> Matrix | None:
+            return transposes.kept(m, self.u.shape[1]) if is_sparse(m) else m.T
 
-    width: numbers that a block holds for each stored cell.
-    """
-    step = max(1, _BLOCK // width)
-    share = -(-w.nnz // (step * _RANGES)) * step
-    starts = range(0, w.nnz, share) if share else range(0)
-    parts: list[list[Totals]] = [[] for _ in starts]
-    places = iter(range(len(parts)))
+        w, x = kept(self.w), None if self.x is None else kept(self.x)
+        if w is None or (x is None and self.x is not None):
+            return None
+        return self._replace(w=w, u=self.v, v=self.u, x=x)
 
-    def take() -> None:
-        with np.errstate(all="ignore"):
-            for place in places:
-                low, high = starts[place], min(w.nnz, starts[place] + share)
-                parts[place] = [cells(Block(w, i, min(i + step, high)), w, *operands) for i in range(low, high, step)]
+    def cells(self) -> np.ndarray:
+        """At the stored cells."""
+        operands, out = self.operands, np.empty(self.w.nnz)
+        compiled.by_rows(self.w, self.work, lambda low, high: self.module.cells(*operands, low, high, out))
+        return out
 
-    at_once(take, min(cores(), len(parts)) - 1 if w.nnz * width >= _THREADED else 0)
-    found = [p for part in parts for p in part]
-    return tuple(float(reduce(join, (p[i] for p in found), 0.0)) for i, join in enumerate(joins))
+    def total(self) -> float:
+        """The sum."""
+        operands = self.operands
+        return float(sum(compiled.by_rows(self.w, self.work, lambda low, high: self.module.total(*operands, low, high))))
 
+    def right(self) -> np.ndarray:
+        """The cells times V, m x k."""
+        operands, out = self.operands, np.empty(self.u.shape)
+        compiled.by_rows(self.w, self.work, lambda low, high: self.module.right(*operands, low, high, out))
+        return out
 
-def unfilled(w: Matrix) -> np.ndarray:
-    """An array for a number at each stored cell."""
-    reserve(w.nnz, 1, "the cells of a sparse matrix")
-    return np.empty(w.nnz)
-
-
-def zeroed(x: np.ndarray, *zeros: Any) -> np.ndarray:
-    """Products of cells, with zero instead of NaN where one of `zeros` is zero. Takes ownership of `x`."""
-    broken = np.isnan(x)
-    if broken.any():
-        for z in zeros:
-            x[broken & (z == 0)] = 0.0
-    return x
-
-
-def operand(w: Matrix, data: np.ndarray) -> Matrix:
-    """CSR with the structure of `w`, shared with it unless there are zeros, which must not meet NaN or Inf in a product."""
-    return type(w)((data, w.indices, w.indptr), shape=w.shape) if data.all() else with_cells(w, data)
-
-
-# ---------------------------------------------------------------- in a compiled loop
-def _looped(kernel: Kernel, kinds: str, w: Matrix, given: Sequence[Any]) -> tuple[Any, ...] | None:
-    """The results by the compiled loop, if it takes the operands."""
-    loop = kernel.loop
-    assert isinstance(loop, SampledLoop)
-    arrays = [w.indptr, w.indices, w.data]
-    for kind, x in zip(kinds, given, strict=True):
-        arrays += [x, x.shape[1]] if kind == "f" else [x]
-    targets = [_target(end, w) for end in loop.ends if end.kind != "total"]
-    work = kernel.bound([*arrays, *targets])
-    if work is None:
-        return None
-    parts = compiled.by_rows(w, w.nnz * loop.operands.count("a"), work, _ranges(loop, w))
-    joins = [_JOINS[end.join] for end in loop.ends if end.kind == "total"]
-    totals = [reduce(join, column) for join, column in zip(joins, zip(*parts, strict=True), strict=True)] if joins else []
-    return _results(loop.ends, w, iter(targets), iter(totals))
-
-
-def _ranges(loop: SampledLoop, w: Matrix) -> int:
-    """Of rows: few where each has large totals of its own."""
-    size = sum(total.size for total in loop.totals)
-    return _RANGES if size < _LARGE else max(1, min(_JOINED, w.nnz // (4 * w.shape[1])))
-
-
-def _target(end: End, w: Matrix) -> np.ndarray:
-    return unfilled(w) if end.kind == "cells" else np.zeros((w.shape[0], end.cols))
-
-
-def _results(ends: Sequence[End], w: Matrix, targets: Any, totals: Any) -> tuple[Any, ...]:
-    found: list[Any] = []
-    for end in ends:
-        result = next(totals if end.kind == "total" else targets)
-        if end.kind == "cells":
-            result = with_cells(w, result)
-        elif isinstance(result, np.generic):
-            result = float(result)
-        found.append(result)
-    return tuple(found)
+    def left(self) -> np.ndarray:
+        """t(U) times the cells, k x n."""
+        turned = self.turned()
+        if turned is not None:
+            return turned.right().T
+        operands, left = self.operands, self.module.left
+        return compiled.summed(self.w, self.work, self.v.shape, lambda low, high, out: left(*operands, low, high, out)).T

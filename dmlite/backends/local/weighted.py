@@ -15,9 +15,9 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from dmlite.backends.local import aggregate, compiled, elementwise, matmul, thin_factors
+from dmlite.backends.local import aggregate, compiled, elementwise, matmul, sampled
+from dmlite.backends.local.sampled import Loop, shape_of, spans
 from dmlite.backends.local.storage import Matrix, dense, is_sparse, with_cells
-from dmlite.backends.local.thin_factors import Loop, shape_of, spans
 from dmlite.errors import DMLRuntimeError
 from dmlite.memory import reserve
 
@@ -153,9 +153,9 @@ def _driven(cell: _Cell, w: Matrix, u: np.ndarray, v: np.ndarray, rest: tuple[An
     """The result at the stored cells of a CSR driver; None when the driver is dense, or the other cells matter too."""
     if not is_sparse(w) or not _zeros_stay(cell, u, v, rest):
         return None
-    rest = tuple(thin_factors.beside(x, w) if hasattr(x, "shape") else x for x in rest)
+    rest = tuple(sampled.beside(x, w) if hasattr(x, "shape") else x for x in rest)
     data = np.empty(w.nnz)
-    for part, d in thin_factors.blocks(w, u, v):
+    for part, d in sampled.blocks(w, u, v):
         data[part] = cell.of(w.data[part], d, *_parts(rest, part))
     return data
 
@@ -283,9 +283,7 @@ def wsloss(x: Matrix, u: Matrix, v: Matrix) -> float:
         everywhere = float(np.vdot(matmul.tsmm_left(u), matmul.tsmm_left(v)))
         loop = _loop(_CROSS, x, u, v, ())
         parts = (
-            (float(np.add.reduce(_CROSS.of(x.data[part], d))) for part, d in thin_factors.blocks(x, u, v))
-            if loop is None
-            else (loop.total(),)
+            (float(np.add.reduce(_CROSS.of(x.data[part], d))) for part, d in sampled.blocks(x, u, v)) if loop is None else (loop.total(),)
         )
         at_stored = sum(parts, 0.0)
         total = everywhere + at_stored
