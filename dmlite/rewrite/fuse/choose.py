@@ -75,7 +75,18 @@ class Fusions:
                 self._take_best([group])
             if self.taken == before:
                 break
+        self._give_back()
         return self.taken
+
+    def _give_back(self) -> None:
+        """Matches that each do what another one could do once for all of them are given up where that costs less."""
+        for hop in list(self.taken):
+            again = [c for c in self.taken.values() if hop in c.inside]
+            if len(again) > 1:
+                before, roots = self.taken, {c.root for c in again}
+                self.taken = {root: c for root, c in before.items() if root not in roots}
+                if self._saving(again)[0] >= 0:
+                    self.taken = before
 
     def _take_best(self, groups: list[list[Choice]]) -> None:
         """Take the group that saves most, if any does."""
