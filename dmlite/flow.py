@@ -13,6 +13,7 @@ from dmlite.errors import DMLError, Problem, Problems
 from dmlite.hop import ops
 from dmlite.hop.facts import UNKNOWN, Fact, matrix, scalar
 from dmlite.hop.lower import Context, lower
+from dmlite.hop.machine import Machine, here
 from dmlite.hop.ops.row import Op
 from dmlite.hop.program import Program
 from dmlite.lang import nodes as ast
@@ -33,8 +34,9 @@ class Unit:
     """One script on its way through the pipeline; every stage fills in its part.
 
     inputs: facts of the variables bound from outside. dollar: values of `$` parameters. outputs: wanted variables, None
-    for all. base: the folder that relative `source` paths start from. open_dollar: `$` parameters that are not given are
-    unknown values rather than errors, and files need not exist. files: what the program was made from besides its text.
+    for all. base: the folder that relative `source` paths start from. machine: that it is planned for. open_dollar: `$` parameters that
+    are not given are unknown values rather than errors, and files need not exist. files: what the program was made from
+    besides its text.
     """
 
     text: str
@@ -45,6 +47,7 @@ class Unit:
     base: Path | None = None
     config: Config = field(default_factory=config)
     stats: Stats | None = None
+    machine: Machine = field(default_factory=here)
     open_dollar: bool = False
     problems: Problems = field(default_factory=Problems)
     warnings: list[Problem] = field(default_factory=list)
@@ -110,7 +113,7 @@ def _rewrite(unit: Unit) -> None:
 
 def _generate(unit: Unit) -> None:
     assert unit.program is not None
-    unit.engine = Engine(unit.program, unit.config, lambda name, args: _call_by_name(unit, name, args), unit.stats)
+    unit.engine = Engine(unit.program, unit.config, lambda name, args: _call_by_name(unit, name, args), unit.stats, unit.machine)
 
 
 STAGES: Final[tuple[tuple[str, Callable[[Unit], None]], ...]] = (

@@ -154,7 +154,8 @@ class Collector:
     def _misses(self, shown: BlockRun) -> list[Miss]:
         with settings(**vars(self.engine.config)):
             rules = rules_for(self.engine.config.opt_level, sizes_known=True)
-            found = misses(shown.block, FactTable(shown.facts_in, lenient=True), rules) if rules else []
+            facts = FactTable(shown.facts_in, lenient=True, machine=self.engine.machine)
+            found = misses(shown.block, facts, rules) if rules else []
         sampled = {step.hop for step in shown.plan.steps if isinstance(step.region, Sampled)}
         return [miss for miss in found if miss.hop not in sampled]
 
