@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from dmlite.hop.facts import Fact
-from dmlite.hop.infer import FactTable
+from dmlite.hop.infer import FactTable, result_fact
 from dmlite.hop.machine import DEFAULT, Machine
 from dmlite.hop.node import HOLE, LITERAL, LIVE_IN, PICK, Hop, postorder
 from dmlite.hop.ops import BY_NAME
@@ -23,7 +23,7 @@ FUNCTION: Final = 16  # operations a cell, as of exp, from which on computing it
 # The kernels of these modules work at the rate of products; all others touch a cell a few times.
 _PRODUCT_MODULES: Final = frozenset({"matmul", "linalg", "convolution", "recurrent"})
 # These look at no cell. So do lists, which refer to what they hold.
-_HEAD_ONLY: Final = frozenset({"nrow", "ncol", "length"})
+HEAD_ONLY: Final = frozenset({"nrow", "ncol", "length"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,21 +53,31 @@ def cost_by_facts(
     """The cost of an operator from the facts of its result and operands; `distinct`: of those, each that is read from memory once."""
     if not fact.is_matrix and not any(f.is_matrix for f in operands):
         return Cost(1.0, 0.0, machine.call)
-    if fact.kind == "list" or op in _HEAD_ONLY:
+    if fact.kind == "list" or op in HEAD_ONLY:
         return Cost(0.0, 0.0, machine.call)
     row = BY_NAME[op]
     if row.view and not any(is_sparse(f) for f in operands):
         return Cost(0.0, 0.0, machine.call)
     read = operands if distinct is None else distinct
-    written = bytes_of(fact) if row.results else 0
+    made = [bytes_of(f) for f in results_of(row, fact, operands)]
     sizes = [bytes_of(f) for f in read]
     flops = _flops(row, fact, [_as_expected(f) for f in operands])
-    if written is None or None in sizes:
+    if None in made or None in sizes:
         return Cost(flops, None, None)
-    taken = float(sum(s for s in sizes if s is not None))
+    taken, written = (float(sum(s for s in part if s is not None)) for part in (sizes, made))
     work = None if flops is None else _work(row, flops, fact, operands, machine)
     seconds = None if work is None else max(work, machine.moving(taken, written)) + machine.call
     return Cost(flops, taken + written, seconds)
+
+
+def results_of(row: Op, fact: Fact, operands: Sequence[Fact]) -> list[Fact]:
+    """The facts of the results of an operator; `fact` is what is known of a single one."""
+    if len(row.results) < 2:
+        return [fact] * len(row.results)
+    try:
+        return [result_fact(row, list(operands), which) for which in range(len(row.results))]
+    except ShapeError:
+        return [fact]
 
 
 def _work(row: Op, flops: float, fact: Fact, operands: Sequence[Fact], machine: Machine) -> float | None:
