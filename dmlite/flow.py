@@ -20,6 +20,7 @@ from dmlite.lang import nodes as ast
 from dmlite.lang.check import check
 from dmlite.lang.modules import Module, load_modules
 from dmlite.lang.parser import parse
+from dmlite.plan.memory import refuse_program
 from dmlite.rewrite.loops import Hoisted, hoist_invariants
 from dmlite.rewrite.vectorise import vectorise_loops
 from dmlite.runtime.engine import Engine
@@ -116,21 +117,31 @@ def _generate(unit: Unit) -> None:
     unit.engine = Engine(unit.program, unit.config, lambda name, args: _call_by_name(unit, name, args), unit.stats, unit.machine)
 
 
+def _fit(unit: Unit) -> None:
+    assert unit.program is not None
+    refuse_program(unit.program, unit.config.opt_level, unit.machine, unit.config.memory)
+
+
 STAGES: Final[tuple[tuple[str, Callable[[Unit], None]], ...]] = (
     ("ast", _parse),  # text to syntax tree
     ("modules", _modules),  # the files it imports; what is missing is reported with the problems of the next stage
     ("check", _check),  # names, arguments, structure: every problem at once
     ("hops", _lower),  # constants and shapes flow; kinds and shapes are checked
     ("rewrite", _rewrite),  # whole-program rewrites: work that leaves loops
+    ("fit", _fit),  # what cannot fit into memory is refused before anything runs
     ("runtime", _generate),  # control flow as Python; blocks are rewritten and planned when their inputs are known
 )
 
 
-def compile(unit: Unit, until: str = "runtime") -> Unit:
-    """Run the stages up to and including `until`. Raises DMLError with all problems of the stage that failed."""
+def compile(unit: Unit, until: str = "runtime", *, show: bool = False) -> Unit:
+    """Run the stages up to and including `until`. Raises DMLError with all problems of the stage that failed.
+
+    show: the program is to be looked at, not to be run, so it need not fit into memory.
+    """
     with nested_calls(100_000):
         for name, stage in STAGES:
-            stage(unit)
+            if not (show and name == "fit"):
+                stage(unit)
             if name == until:
                 break
     return unit

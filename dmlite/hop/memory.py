@@ -97,14 +97,16 @@ class Space:
         sparse = [f for f in operands if is_csr(f, nonzeros)]
         beside = sum(arrays) - sum(map(_as_array, sparse))
         multiples = self.out * sum(results) + self.first * (arrays[0] if arrays else 0.0) + self.all * sum(arrays)
-        fixed = min(self.blocks, 64.0 * (sum(arrays) + sum(results)))
         made = sum(map(_as_array, sparse)) if self.arrays else 0.0
+        if nonzeros is at_least:  # blocks adapt, and what CSR takes is not certain
+            return made if sparse else min(multiples, self.most)
+        fixed = min(self.blocks, 64.0 * (sum(arrays) + sum(results)))
         stored = self.stored * sum(bytes_of(f, nonzeros) or 0.0 for f in sparse)
         return min(multiples, self.most) + fixed + made + (stored + self.mixed * beside if sparse else 0.0)
 
 
 _MODULES: Final[Mapping[str, Space]] = {
-    "elementwise": Space(out=0.15),
+    "elementwise": Space(),
     "fused": Space(out=0.15, blocks=0.75 * _MB),
     "aggregate": Space(),
     "statistics": Space(first=4.0),
@@ -126,11 +128,13 @@ _MODULES: Final[Mapping[str, Space]] = {
     "system": Space(blocks=1.0 * _MB),
 }
 _ALIKE: Final[Mapping[tuple[str, ...], Space]] = {
+    ("lt", "le", "gt", "ge", "eq", "ne", "ppred", "and_", "or_", "not_", "xor", "is_na", "is_infinite", "ifelse", "pow"): Space(out=0.15),
     ("bitwAnd", "bitwOr", "bitwXor", "bitwShiftL", "bitwShiftR", "round", "log_base", "min_n", "max_n"): Space(out=1.15),
     ("log_sigmoid", "upper.tri", "cumsum_up"): Space(out=1.15, arrays=True),
     ("var", "sd", "rowVars", "rowSds", "colVars", "colSds"): Space(first=1.05, most=8.5 * _MB),
     ("rowIndexMax", "rowIndexMin"): Space(first=0.26),
-    ("cumsum", "cumprod", "cummin", "cummax", "rowcumsum", "lower.tri"): Space(out=0.15, arrays=True),
+    ("cumsum", "cumprod", "cummin", "cummax", "rowcumsum"): Space(arrays=True),
+    ("lower.tri",): Space(out=0.15, arrays=True),
     ("tak3", "sumsq_diff"): Space(blocks=0.75 * _MB),
     ("mean_w",): Space(first=1.0),
     ("cumsumprod",): Space(first=6.0, arrays=True),
@@ -207,8 +211,11 @@ _BESIDE: Final[Mapping[str, Callable[[Fact, Sequence[Fact], Nonzeros], float]]] 
 }
 
 
-def footprint(hop: Hop, facts: FactTable, nonzeros: Nonzeros = at_most) -> Footprint | None:
-    """What computing `hop` takes, with as many non-zeros as `nonzeros` has it; None where sizes are not known."""
+def footprint(hop: Hop, facts: FactTable, nonzeros: Nonzeros = at_most, unknown: float | None = None) -> Footprint | None:
+    """What computing `hop` takes, with as many non-zeros as `nonzeros` has it.
+
+    unknown: bytes to take for a value of unknown size; None is the result where there is none to take.
+    """
     if hop.op in (LITERAL, LIVE_IN, PICK):
         return Footprint(0.0, 0.0, 0.0)
     row, operands = BY_NAME[hop.op], [facts[a] for a in hop.args]
@@ -220,12 +227,16 @@ def footprint(hop: Hop, facts: FactTable, nonzeros: Nonzeros = at_most) -> Footp
         outputs = [bytes_of(f, nonzeros) for f in results_of(row, facts[hop], operands)]
     if row.name in _SELECTING and None in outputs and operands[0].is_matrix:
         outputs = [0.0 if nonzeros is at_least else bytes_of(operands[0], nonzeros)]
-    if None in inputs or None in outputs:
+    if unknown is None and (None in inputs or None in outputs):
         return None
-    taken, made = sum(i for i in inputs if i is not None), [o for o in outputs if o is not None]
+    taken, made = sum(_or(i, unknown) for i in inputs), [_or(o, unknown) for o in outputs]
     if row.name in HEAD_ONLY or (row.view and not any(is_csr(f, nonzeros) for f in operands)):
         return Footprint(taken, 0.0, 0.0)
     return Footprint(taken, workspace(row, made, facts[hop], operands, distinct, nonzeros), sum(made))
+
+
+def _or(size: float | None, unknown: float | None) -> float:
+    return size if size is not None else unknown or 0.0
 
 
 def workspace(

@@ -23,6 +23,7 @@ from dmlite.hop.infer import FactTable, Sketches
 from dmlite.hop.machine import DEFAULT, Machine
 from dmlite.hop.mnc import expected_count, sketch_of
 from dmlite.hop.program import Block, ForNode, FunctionInstance, Program, WhileNode
+from dmlite.plan.memory import refuse
 from dmlite.plan.physical import Planner
 from dmlite.rewrite.driver import Firing
 from dmlite.rewrite.phases import optimise
@@ -190,6 +191,7 @@ class Engine:
         }
         sketches = {n: partial(sketch_of, v) for n, v in zip(inputs, args, strict=False) if is_matrix(v) and not facts_in[n].dense}
         planned = self.plan_block(f"{name}_{next(self._numbers)}", block, facts_in, sketches)
+        refuse(self.runs[-1].plan, self.config.memory)
         if any(step.hop.op in _PRODUCTS for step in self.runs[-1].plan.steps):
             self.multiplies = True
             BLAS.calm()

@@ -229,7 +229,7 @@ def check(options: Options) -> int:
     for name in _many(options, "check"):
         try:
             unit = _draft(options, read_script(name), name, Path(name).parent)
-            compile(unit, until="hops")
+            compile(unit, until="fit")
             warnings += len(unit.warnings)
             _warn(unit)
         except DMLError as error:
