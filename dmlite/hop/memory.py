@@ -100,7 +100,7 @@ class Space:
         made = sum(map(_as_array, sparse)) if self.arrays else 0.0
         if nonzeros is at_least:  # blocks adapt, and what CSR takes is not certain
             return made if sparse else min(multiples, self.most)
-        fixed = min(self.blocks, 64.0 * (sum(arrays) + sum(results)))
+        fixed = min(self.blocks, 2.0 * (sum(arrays) + sum(results)))
         stored = self.stored * sum(bytes_of(f, nonzeros) or 0.0 for f in sparse)
         return min(multiples, self.most) + fixed + made + (stored + self.mixed * beside if sparse else 0.0)
 
@@ -145,7 +145,6 @@ _ALIKE: Final[Mapping[tuple[str, ...], Space]] = {
     ("outer_counts",): Space(out=7.1),
     ("one_hot",): Space(first=2.5),
     ("sample",): Space(out=2.1),
-    ("rand",): Space(blocks=1.0 * _MB),
     ("fill", "seq", "cbind", "rbind", "cbind_any", "rbind_any"): Space(stored=1.5),
     ("rev", "roll", "t", "reshape", "matrix"): Space(stored=2.0),
     ("aggregate",): Space(),
