@@ -120,7 +120,7 @@ _MODULES: Final[Mapping[str, Space]] = {
     "linalg": Space(first=4.2, arrays=True),
     "fourier": Space(out=1.0, arrays=True),
     "probability": Space(),
-    "convolution": Space(blocks=4.5 * _MB, arrays=True),
+    "convolution": Space(arrays=True),
     "pooling": Space(out=0.5, blocks=0.5 * _MB, arrays=True),
     "neural": Space(out=0.05, arrays=True),
     "recurrent": Space(out=0.1, arrays=True),
@@ -160,7 +160,6 @@ _ALIKE: Final[Mapping[tuple[str, ...], Space]] = {
     ("einsum",): Space(out=1.1, arrays=True),
     ("ifft",): Space(out=2.0, arrays=True),
     ("stft",): Space(out=1.3, arrays=True),
-    ("conv2d_backward_data",): Space(blocks=8.5 * _MB, arrays=True),
     ("max_pool_backward",): Space(out=1.4, arrays=True),
     ("batch_norm2d_backward",): Space(out=1.1, arrays=True),
     ("lstm_backward",): Space(all=0.25, arrays=True),
@@ -189,13 +188,16 @@ def _groups(result: Fact, operands: Sequence[Fact], nonzeros: Nonzeros) -> float
 
 
 def _windows(times: float) -> Callable[[Fact, Sequence[Fact], Nonzeros], float]:
+    """Unrolled images, as many at a time as fit into a block, one at least; and what is computed from them."""
+
     def rule(result: Fact, operands: Sequence[Fact], nonzeros: Nonzeros) -> float:
-        """What images larger than a block take more."""
         image, filters = operands[2].value, operands[3].value
-        row = BY_NAME["conv2d"]
-        flops = row.flops(*operands) if row.flops is not None else None
-        known = isinstance(image, tuple) and isinstance(filters, tuple) and flops and image[0] * filters[0] > 0
-        return times * max(0.0, 4.0 * (flops or 0.0) / (image[0] * filters[0]) - _IMAGES) if known else 0.0
+        work = BY_NAME["conv2d"].flops
+        flops = None if work is None else work(*operands)
+        if not flops or not isinstance(image, tuple) or not isinstance(filters, tuple):
+            return 0.0
+        unrolled = 4.0 * flops / filters[0]
+        return times * min(unrolled, max(_IMAGES, unrolled / image[0]))
 
     return rule
 
@@ -205,8 +207,8 @@ _BESIDE: Final[Mapping[str, Callable[[Fact, Sequence[Fact], Nonzeros], float]]] 
     **dict.fromkeys(("matmul", "tmm", "tsmm_left", "tsmm_right"), _product),
     "rand": _draw,
     "aggregate": _groups,
-    **dict.fromkeys(("conv2d", "conv2d_backward_filter"), _windows(1.1)),
-    "conv2d_backward_data": _windows(2.1),
+    **dict.fromkeys(("conv2d", "conv2d_backward_filter"), _windows(1.15)),
+    "conv2d_backward_data": _windows(2.2),
 }
 
 
