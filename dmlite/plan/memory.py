@@ -17,12 +17,14 @@ from dmlite.hop.program import Block, ForNode, Node, Program, assigned_in
 from dmlite.memory import budget_bytes, human
 from dmlite.plan.physical import IN_PLACE, BlockPlan, Planner, Step
 from dmlite.plan.regions import is_total
+from dmlite.plan.sampled import Sampled
 from dmlite.rewrite.phases import optimise
 
 _MOST: Final = 16  # times the bytes of all its values that no plan exceeds, whatever its kernels hold beside them
 _BLOCKS: Final = 64 << 20  # bytes of blocks that kernels work on, whatever the sizes
 _UNTOLD: Final = 1 << 28  # bytes up to which nobody asks how much is free
 _REGION: Final = 2 << 20  # bytes of the blocks of a region, for each core
+_CELLS: Final = 8  # bytes for each stored cell of the driver of a sampled region, and each member
 _PARTS: Final = 32  # of a region, of which each has totals of its own
 
 
@@ -122,9 +124,14 @@ class Holding:
         size = self._size(step.hop)
         if size is None:
             return None
-        parts = _PARTS * size if is_total(step.hop) else 0.0
-        blocks = 0.0 if self.nonzeros is at_least else _REGION * self.facts.machine.cores + parts
+        blocks = 0.0 if self.nonzeros is at_least else _REGION * self.facts.machine.cores + self._parts(step, size)
         return Need(step, self.live, blocks, 0.0 if self._shared(step) is not None or step.recycle is not None else size)
+
+    def _parts(self, step: Step, size: float) -> float:
+        """What the parts of a region hold of a result until it is put together: totals of each, or the cells that are stored."""
+        if isinstance(step.region, Sampled):
+            return _CELLS * (self.nonzeros(self.facts[step.region.driver]) or 0.0) * len(step.region.hops)
+        return _PARTS * size if is_total(step.hop) else 0.0
 
 
 def peak_of(plan: BlockPlan) -> int | None:

@@ -135,6 +135,7 @@ CALLS: Final[dict[str, Callable[[Given], list[Any]]]] = {
     "as.scalar_any": lambda g: [g.x(1, 1)],
     "matmul": lambda g: [g.x(ROWS, COLS), g.x(COLS, ROWS)],
     "tmm": lambda g: [g.x(ROWS, COLS), g.x(ROWS, SIDE)],
+    "gemm": lambda g: [g.x(ROWS, SIDE), 0.5, g.x(ROWS, COLS), g.x(COLS, SIDE)],
     "mmchain": lambda g: [g.x(), g.array(COLS, 1)],
     "mmchain_w": lambda g: [g.x(), g.array(COLS, 1), g.array(ROWS, 1)],
     "mmchain_y": lambda g: [g.x(), g.array(COLS, 1), g.array(ROWS, 1)],
