@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -11,6 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 from typing import Any
+
+from dmlite.errors import DMLError
+from dmlite.memory import parse_bytes
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,8 @@ class Config:
     verify          check after every rewrite, and let a failing rule raise (DMLITE_VERIFY=1)
     traceback       show Python frames with errors (DMLITE_TRACEBACK=full)
     disabled_rules  names of rewrite rules that must not run (DMLITE_DISABLE_RULES=a,b)
+    memory          bytes that a program may take, None for 70 % of what is free (DMLITE_MEMORY=8GB)
+    calibrated      use the constants that `dmlite calibrate` measured here (DMLITE_CALIBRATED=0 for the defaults)
     compile         use Numba for loops over large matrices and of many small operators, when it is ready (DMLITE_COMPILE=0 for never)
     """
 
@@ -30,6 +36,8 @@ class Config:
     traceback: bool = False
     disabled_rules: frozenset[str] = frozenset()
     compile: bool = True
+    memory: int | None = None
+    calibrated: bool = True
 
     @classmethod
     def from_environment(cls) -> Config:
@@ -41,7 +49,17 @@ class Config:
             traceback=env("DMLITE_TRACEBACK", "") == "full",
             disabled_rules=frozenset(r for r in env("DMLITE_DISABLE_RULES", "").split(",") if r),
             compile=env("DMLITE_COMPILE", "1") not in ("", "0"),
+            memory=_memory(env("DMLITE_MEMORY", "")),
+            calibrated=env("DMLITE_CALIBRATED", "1") not in ("", "0"),
         )
+
+
+def _memory(text: str) -> int | None:
+    try:
+        return parse_bytes(text) if text else None
+    except DMLError as error:
+        warnings.warn(f"DMLITE_MEMORY has no effect: {error.message}", stacklevel=2)
+        return None
 
 
 _current: ContextVar[Config | None] = ContextVar("dmlite_config", default=None)

@@ -13,12 +13,14 @@ from dmlite.errors import DMLError, Problem, Problems
 from dmlite.hop import ops
 from dmlite.hop.facts import UNKNOWN, Fact, matrix, scalar
 from dmlite.hop.lower import Context, lower
+from dmlite.hop.machine import Machine, here
 from dmlite.hop.ops.row import Op
 from dmlite.hop.program import Program
 from dmlite.lang import nodes as ast
 from dmlite.lang.check import check
 from dmlite.lang.modules import Module, load_modules
 from dmlite.lang.parser import parse
+from dmlite.plan.memory import refuse_program
 from dmlite.rewrite.loops import Hoisted, hoist_invariants
 from dmlite.rewrite.vectorise import vectorise_loops
 from dmlite.runtime.engine import Engine
@@ -33,8 +35,9 @@ class Unit:
     """One script on its way through the pipeline; every stage fills in its part.
 
     inputs: facts of the variables bound from outside. dollar: values of `$` parameters. outputs: wanted variables, None
-    for all. base: the folder that relative `source` paths start from. open_dollar: `$` parameters that are not given are
-    unknown values rather than errors, and files need not exist. files: what the program was made from besides its text.
+    for all. base: the folder that relative `source` paths start from. machine: that it is planned for. open_dollar: `$` parameters that
+    are not given are unknown values rather than errors, and files need not exist. files: what the program was made from
+    besides its text.
     """
 
     text: str
@@ -45,6 +48,7 @@ class Unit:
     base: Path | None = None
     config: Config = field(default_factory=config)
     stats: Stats | None = None
+    machine: Machine = field(default_factory=here)
     open_dollar: bool = False
     problems: Problems = field(default_factory=Problems)
     warnings: list[Problem] = field(default_factory=list)
@@ -110,7 +114,12 @@ def _rewrite(unit: Unit) -> None:
 
 def _generate(unit: Unit) -> None:
     assert unit.program is not None
-    unit.engine = Engine(unit.program, unit.config, lambda name, args: _call_by_name(unit, name, args), unit.stats)
+    unit.engine = Engine(unit.program, unit.config, lambda name, args: _call_by_name(unit, name, args), unit.stats, unit.machine)
+
+
+def _fit(unit: Unit) -> None:
+    assert unit.program is not None
+    refuse_program(unit.program, unit.config.opt_level, unit.machine, unit.config.memory)
 
 
 STAGES: Final[tuple[tuple[str, Callable[[Unit], None]], ...]] = (
@@ -119,15 +128,20 @@ STAGES: Final[tuple[tuple[str, Callable[[Unit], None]], ...]] = (
     ("check", _check),  # names, arguments, structure: every problem at once
     ("hops", _lower),  # constants and shapes flow; kinds and shapes are checked
     ("rewrite", _rewrite),  # whole-program rewrites: work that leaves loops
+    ("fit", _fit),  # what cannot fit into memory is refused before anything runs
     ("runtime", _generate),  # control flow as Python; blocks are rewritten and planned when their inputs are known
 )
 
 
-def compile(unit: Unit, until: str = "runtime") -> Unit:
-    """Run the stages up to and including `until`. Raises DMLError with all problems of the stage that failed."""
+def compile(unit: Unit, until: str = "runtime", *, show: bool = False) -> Unit:
+    """Run the stages up to and including `until`. Raises DMLError with all problems of the stage that failed.
+
+    show: the program is to be looked at, not to be run, so it need not fit into memory.
+    """
     with nested_calls(100_000):
         for name, stage in STAGES:
-            stage(unit)
+            if not (show and name == "fit"):
+                stage(unit)
             if name == until:
                 break
     return unit

@@ -65,7 +65,7 @@ def test_every_folder_has_its_place():
 
 
 def test_stages():
-    assert [name for name, _ in STAGES] == ["ast", "modules", "check", "hops", "rewrite", "runtime"]
+    assert [name for name, _ in STAGES] == ["ast", "modules", "check", "hops", "rewrite", "fit", "runtime"]
 
 
 @pytest.mark.parametrize(("until", "last"), [("ast", "script"), ("modules", "module"), ("hops", "program"), ("runtime", "engine")])

@@ -90,6 +90,9 @@ def _memory(record: Record) -> Iterator[Point]:
         saved = f"; as written it would be {human(before)}" if block.rewrites and before > 1.1 * (block.peak or 0) else ""
         where = f" ({lines})" if (lines := lines_text(record, block.place)) else ""
         yield Point(f"Block {block.number}{where} holds most at a time, an estimated {human(block.peak or 0)}{saved}.", block.number)
+        if record.budget is not None:
+            enough = "which is enough" if (block.peak or 0) <= record.budget else "which is not enough"
+            yield Point(f"The program may take {human(record.budget)}, {enough}.")
 
 
 def _places(record: Record) -> Iterator[Point]:

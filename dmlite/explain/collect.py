@@ -18,13 +18,13 @@ from dmlite.explain.repeats import Repeats, constants_of, inside, reached, round
 from dmlite.explain.rewritten import LIMIT, View, place_of, statement_rewrite
 from dmlite.explain.syntax import syntax_tree
 from dmlite.hop.changes import Change
-from dmlite.hop.cost import bytes_of
 from dmlite.hop.infer import FactTable
-from dmlite.hop.node import LITERAL, LIVE_IN, Hop
+from dmlite.hop.node import LITERAL, Hop
 from dmlite.hop.ops import BY_NAME
 from dmlite.hop.program import Block, CallNode, ForNode, FunctionInstance, IfNode, Node, Program, Root, WhileNode
 from dmlite.lang import nodes as ast
-from dmlite.plan.physical import BlockPlan, Planner, Step
+from dmlite.plan.memory import peak_of
+from dmlite.plan.physical import BlockPlan, Planner
 from dmlite.plan.sampled import Sampled
 from dmlite.rewrite.driver import Firing
 from dmlite.rewrite.phases import rules_for
@@ -40,7 +40,9 @@ def collect(script: ast.Script, name: str, engine: Engine, run: Run | None = Non
     functions = [collector.function(known[key], repeats) for key, repeats in reached(program).items()]
     sources = {name: script.span.source.text, **collector.sources}
     statements = [*collector.statements, *_removed(program, {f.name for f in functions})]
-    return Record(name, engine.config.opt_level, functions, collector.blocks, statements, sources, syntax_tree(script), run)
+    return Record(
+        name, engine.config.opt_level, functions, collector.blocks, statements, sources, syntax_tree(script), run, engine.machine.budget
+    )
 
 
 def _removed(program: Program, left: set[str]) -> Iterator[StatementRewrite]:
@@ -139,7 +141,7 @@ class Collector:
         record.rewrites = view.rewrites(shown.firings, lineage, first)
         record.misses = view.near_misses(self._misses(shown), builder.ids(plan_roots), lineage, saturated=self.engine.config.opt_level >= 4)
         record.python, record.plans = python.text(), plans
-        record.peak, record.peak_before = peak_of(shown.plan, facts), peak_of(self._as_written(shown, facts), facts)
+        record.peak, record.peak_before = peak_of(shown.plan), peak_of(self._as_written(shown, facts))
         self.blocks.append(record)
         return {"kind": "block", "number": number}
 
@@ -154,7 +156,8 @@ class Collector:
     def _misses(self, shown: BlockRun) -> list[Miss]:
         with settings(**vars(self.engine.config)):
             rules = rules_for(self.engine.config.opt_level, sizes_known=True)
-            found = misses(shown.block, FactTable(shown.facts_in, lenient=True), rules) if rules else []
+            facts = FactTable(shown.facts_in, lenient=True, machine=self.engine.machine)
+            found = misses(shown.block, facts, rules) if rules else []
         sampled = {step.hop for step in shown.plan.steps if isinstance(step.region, Sampled)}
         return [miss for miss in found if miss.hop not in sampled]
 
@@ -186,34 +189,3 @@ def _extent(block: Block, firings: Sequence[Firing], source: Source | None) -> P
     inside = [s for s in spans if s.source is file]
     first, last = min(inside, key=lambda s: (s.line, s.col)), max(inside, key=lambda s: (s.end_line, s.end_col))
     return Place(file.name, first.line, first.col, last.end_line, last.end_col)
-
-
-def peak_of(plan: BlockPlan, facts: FactTable) -> int | None:
-    """The most bytes of inputs and intermediate results at a time, by the estimates; None when a size is not known."""
-    inputs = {a for s in plan.steps for a in s.hop.args if a.op == LIVE_IN} | {h for _, h in plan.outputs if h.op == LIVE_IN}
-    sizes = [_size(hop, facts) for hop in inputs]
-    if None in sizes:
-        return None
-    live = peak = sum(s for s in sizes if s is not None)
-    for step in plan.steps:
-        size = _held(step, facts)
-        if size is None:
-            return None
-        live += size
-        peak = max(peak, live)
-        live -= sum(_size(hop, facts) or 0 for hop in step.dead)
-    return peak
-
-
-def _size(hop: Hop, facts: FactTable) -> int | None:
-    fact = facts[hop]
-    return bytes_of(fact) if fact.is_matrix else 0 if fact.is_scalar else None
-
-
-def _held(step: Step, facts: FactTable) -> int | None:
-    """Bytes that a step allocates: none where it takes the buffer of an operand, or where its result never exists whole."""
-    if isinstance(step.region, Sampled) and step.hop not in step.region.outputs:
-        return 0
-    row = BY_NAME.get(step.hop.op)
-    shares = step.reuse is not None or step.recycle is not None or step.owned or (row is not None and row.view)
-    return 0 if shares or (row is not None and not row.returns) else _size(step.hop, facts)

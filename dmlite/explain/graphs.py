@@ -15,7 +15,6 @@ from dmlite.explain.record import Actual, Graph, Operator, Place, Result, Value
 from dmlite.hop.cost import Cost, bytes_of, estimate, nonzeros
 from dmlite.hop.facts import Fact
 from dmlite.hop.infer import FactTable
-from dmlite.hop.machine import DEFAULT, Machine
 from dmlite.hop.node import LITERAL, LIVE_IN, PICK, Hop, postorder
 from dmlite.hop.ops import BY_NAME
 from dmlite.hop.program import Root
@@ -101,11 +100,11 @@ class GraphBuilder:
         return operator
 
 
-def _in_place(hop: Hop, facts: FactTable, machine: Machine = DEFAULT) -> Cost:
+def _in_place(hop: Hop, facts: FactTable) -> Cost:
     """Of writing into the old matrix: only what is written counts."""
     value = facts[hop.args[1]]
-    size = bytes_of(value)
-    return Cost(0.0, None, None) if size is None else Cost(0.0, 2.0 * size, 2.0 * size / machine.bandwidth + machine.call)
+    size, machine = bytes_of(value), facts.machine
+    return Cost(0.0, None, None) if size is None else Cost(0.0, 2.0 * size, machine.moving(size, size) + machine.call)
 
 
 def is_silent(hop: Hop) -> bool:

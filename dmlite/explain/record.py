@@ -213,7 +213,7 @@ class Run:
 
 @dataclass
 class Record:
-    """A program at every stage. syntax: the tree of `--level ast`. sources: the text of every file by name."""
+    """A program at every stage. syntax: the tree of `--level ast`. sources: the text of every file by name. budget: bytes it may take."""
 
     name: str
     opt_level: int
@@ -223,4 +223,5 @@ class Record:
     sources: dict[str, str]
     syntax: Item
     run: Run | None = None
+    budget: int | None = None
     schema: int = SCHEMA

@@ -11,6 +11,7 @@ from dmlite.explain.record import BlockRecord, Operator, Record, Rewrite
 from dmlite.explain.words import how_timed, line_text, share_text, statement, table, time_share
 from dmlite.hop.machine import seconds_text
 from dmlite.hop.ops import BY_NAME
+from dmlite.memory import human
 
 _HEAVY: Final = 5  # operators named as those that take most time
 _GOOD: Final = 2.0  # a q-error up to this is a good estimate
@@ -22,6 +23,7 @@ def summary(record: Record) -> Iterator[str]:
     yield from _heavy(record)
     yield from _fused(record)
     yield from _places(record)
+    yield from _forecast(record)
     yield from _accuracy(record)
 
 
@@ -78,6 +80,23 @@ def _places(record: Record) -> Iterator[str]:
     if found:
         yield "where it runs"
         yield from (f"  {count} operator{'s' * (count != 1)} {backend}: {why}" for backend, why, count in found)
+
+
+def forecast(record: Record) -> tuple[BlockRecord, float] | None:
+    """The block that is expected to hold most at a time, and the seconds of the whole program, as far as they are known."""
+    blocks = [b for b in record.blocks if b.peak]
+    seconds = sum((o.seconds or 0.0) * b.times for b in record.blocks for o in b.plan.operators)
+    return (max(blocks, key=lambda b: b.peak or 0), seconds) if blocks else None
+
+
+def _forecast(record: Record) -> Iterator[str]:
+    found = forecast(record)
+    if found is not None:
+        block, seconds = found
+        peak, budget = block.peak or 0, record.budget
+        fits = "" if budget is None else f"{' of' if peak <= budget else ': more than'} the {human(budget)} it may take"
+        unknown = " without what is not known" if any(b.peak is None or b.plan.unknown for b in record.blocks) else ""
+        yield f"forecast: {seconds_text(seconds)}, and at most {human(peak)} at a time (block {block.number}){fits}{unknown}"
 
 
 def _accuracy(record: Record) -> Iterator[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from dmlite.hop.facts import Fact
-from dmlite.hop.infer import FactTable
+from dmlite.hop.infer import FactTable, result_fact
 from dmlite.hop.machine import DEFAULT, Machine
 from dmlite.hop.node import HOLE, LITERAL, LIVE_IN, PICK, Hop, postorder
 from dmlite.hop.ops import BY_NAME
@@ -19,10 +19,11 @@ _CELL_BYTES: Final = 8
 _NONZERO_BYTES: Final = 12
 _ROW_BYTES: Final = 4
 _SCALAR_BYTES: Final = 8
+FUNCTION: Final = 16  # operations a cell, as of exp, from which on computing it takes longer than reading and writing it
 # The kernels of these modules work at the rate of products; all others touch a cell a few times.
 _PRODUCT_MODULES: Final = frozenset({"matmul", "linalg", "convolution", "recurrent"})
 # These look at no cell. So do lists, which refer to what they hold.
-_HEAD_ONLY: Final = frozenset({"nrow", "ncol", "length"})
+HEAD_ONLY: Final = frozenset({"nrow", "ncol", "length"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +38,13 @@ class Cost:
 FREE: Final = Cost(0.0, 0.0, 0.0)
 
 
-def estimate(hop: Hop, facts: FactTable, machine: Machine = DEFAULT) -> Cost:
-    """The cost of computing `hop` once its operands are there."""
+def estimate(hop: Hop, facts: FactTable, machine: Machine | None = None) -> Cost:
+    """The cost of computing `hop` once its operands are there, on the machine that `facts` are for or on another."""
     if hop.op in (LITERAL, LIVE_IN, HOLE, PICK):
         return FREE
     fact, operands = facts[hop], [facts[a] for a in hop.args]
     distinct = [facts[a] for a in dict.fromkeys(hop.args) if not a.is_literal]
-    return cost_by_facts(hop.op, fact, operands, distinct, machine)
+    return cost_by_facts(hop.op, fact, operands, distinct, machine or facts.machine)
 
 
 def cost_by_facts(
@@ -52,27 +53,41 @@ def cost_by_facts(
     """The cost of an operator from the facts of its result and operands; `distinct`: of those, each that is read from memory once."""
     if not fact.is_matrix and not any(f.is_matrix for f in operands):
         return Cost(1.0, 0.0, machine.call)
-    if fact.kind == "list" or op in _HEAD_ONLY:
+    if fact.kind == "list" or op in HEAD_ONLY:
         return Cost(0.0, 0.0, machine.call)
     row = BY_NAME[op]
     if row.view and not any(is_sparse(f) for f in operands):
         return Cost(0.0, 0.0, machine.call)
     read = operands if distinct is None else distinct
-    sizes = [bytes_of(f) for f in ((fact, *read) if row.results else read)]
-    traffic = None if None in sizes else float(sum(s for s in sizes if s is not None))
+    made = [bytes_of(f) for f in results_of(row, fact, operands)]
+    sizes = [bytes_of(f) for f in read]
     flops = _flops(row, fact, [_as_expected(f) for f in operands])
-    if flops is None or traffic is None:
-        return Cost(flops, traffic, None)
-    work = _work(row, flops, operands, machine)
-    return Cost(flops, traffic, None if work is None else max(work, traffic / machine.bandwidth) + machine.call)
+    if None in made or None in sizes:
+        return Cost(flops, None, None)
+    taken, written = (float(sum(s for s in part if s is not None)) for part in (sizes, made))
+    work = None if flops is None else _work(row, flops, fact, operands, machine)
+    seconds = None if work is None else max(work, machine.moving(taken, written)) + machine.call
+    return Cost(flops, taken + written, seconds)
 
 
-def _work(row: Op, flops: float, operands: Sequence[Fact], machine: Machine) -> float | None:
+def results_of(row: Op, fact: Fact, operands: Sequence[Fact]) -> list[Fact]:
+    """The facts of the results of an operator; `fact` is what is known of a single one."""
+    if len(row.results) < 2:
+        return [fact] * len(row.results)
+    try:
+        return [result_fact(row, list(operands), which) for which in range(len(row.results))]
+    except ShapeError:
+        return [fact]
+
+
+def _work(row: Op, flops: float, fact: Fact, operands: Sequence[Fact], machine: Machine) -> float | None:
     """Seconds of computing alone."""
     if row.seconds is not None:
         return row.seconds(machine, *map(_as_expected, operands))
-    if row.kernel.split(".")[0] not in _PRODUCT_MODULES:
-        return flops / machine.cell_rate
+    module = row.kernel.split(".")[0]
+    if module not in _PRODUCT_MODULES:
+        is_function = module == "elementwise" and flops >= FUNCTION * (fact.cells or 0)
+        return flops / (machine.function_rate if is_function else machine.cell_rate)
     return flops / (machine.sparse_rate if any(map(is_sparse, operands)) else machine.product_rate)
 
 
@@ -131,19 +146,19 @@ class Factor:
 def product_seconds(a: Factor, b: Factor, result: Factor, *, gram: bool = False, machine: Machine = DEFAULT) -> float:
     """Seconds of `A %*% B`, as `estimate` has them; gram: one factor is the other transposed, so half the work is done."""
     flops = (1 if gram else 2) * min(a.nnz * b.cols, b.nnz * a.rows)
-    traffic = result.bytes + b.bytes + (0 if gram else a.bytes)
+    read = b.bytes + (0 if gram else a.bytes)
     rate = machine.sparse_rate if a.sparse or b.sparse else machine.product_rate
-    return max(flops / rate, traffic / machine.bandwidth) + machine.call
+    return max(flops / rate, machine.moving(read, result.bytes)) + machine.call
 
 
-def total(hops: Iterable[Hop], facts: FactTable, machine: Machine = DEFAULT) -> Cost:
+def total(hops: Iterable[Hop], facts: FactTable, machine: Machine | None = None) -> Cost:
     """The cost of all nodes; not known as soon as it is not known for one."""
     costs = [estimate(hop, facts, machine) for hop in hops]
     add = lambda parts: None if None in parts else sum(parts)  # noqa: E731
     return Cost(add([c.flops for c in costs]), add([c.bytes for c in costs]), add([c.seconds for c in costs]))
 
 
-def cost_of(roots: Iterable[Hop], facts: FactTable, machine: Machine = DEFAULT) -> Cost:
+def cost_of(roots: Iterable[Hop], facts: FactTable, machine: Machine | None = None) -> Cost:
     """The cost of a whole DAG, each node once."""
     return total(postorder(roots), facts, machine)
 

@@ -10,6 +10,7 @@ from typing import TypeAlias
 from dmlite.hop.estimates import expecting, source_of
 from dmlite.hop.facts import UNKNOWN, Fact, changed, constant, matrix, scalar
 from dmlite.hop.linear import difference
+from dmlite.hop.machine import DEFAULT, Machine
 from dmlite.hop.mnc import PRODUCTS, Sketch, full, sketched
 from dmlite.hop.node import HOLE, LITERAL, LIVE_IN, PICK, Hop
 from dmlite.hop.ops import BY_NAME
@@ -25,11 +26,12 @@ _SCALARS = {"D": "double", "I": "int", "B": "boolean", "T": "string"}
 class FactTable:
     """What is known about each node of one block, given the facts of its live-in variables."""
 
-    def __init__(self, live_in: Mapping[str, Fact], *, lenient: bool = False, sketches: Sketches | None = None):
+    def __init__(self, live_in: Mapping[str, Fact], *, lenient: bool = False, sketches: Sketches | None = None, machine: Machine = DEFAULT):
         """lenient: where shapes can never fit, know nothing of the result instead of raising ShapeError.
 
-        sketches: of sparse live-ins, made when the first product asks for them.
+        sketches: of sparse live-ins, made when the first product asks for them. machine: that costs are estimated for.
         """
+        self.machine = machine
         self._live_in = live_in
         self._lenient = lenient
         self._sketches = sketches or {}

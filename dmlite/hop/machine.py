@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Final
 
-from dmlite.memory import total_bytes
+from dmlite.config import config
+from dmlite.hop import calibration
+from dmlite.memory import budget_bytes, total_bytes
 
 
 @dataclass(frozen=True)
@@ -31,35 +34,80 @@ class Device:
 
 
 @dataclass(frozen=True)
-class Machine:
-    """One machine.
+class Cluster:
+    """Workers beside this machine, all alike.
 
-    product_rate  operations a second inside of matrix products and factorisations
-    sparse_rate   the same where an operand is sparse: every non-zero is looked up
-    cell_rate     operations a second in everything else
-    bandwidth     bytes a second between memory and cores
-    call          seconds that a call of a kernel takes on top of its work
-    memory        bytes
-    devices       accelerators
+    memory   bytes of each
+    cores    of each
+    network  bytes a second into or out of one
+    task     seconds that a task takes on top of its work
     """
 
+    workers: int
+    memory: int
+    cores: int = 1
+    network: float = 1e9
+    task: float = 1e-3
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class Machine:
+    """One machine, and the devices and workers that it can use. Rates are those of all its cores together.
+
+    cores          that a process may use
+    product_rate   operations a second inside of matrix products and factorisations
+    sparse_rate    the same where an operand is sparse: every non-zero is looked up
+    cell_rate      operations a second in everything else
+    function_rate  the same inside of exp, log and the like, of which a cell takes many
+    read, write    bytes a second from memory to the cores, and back
+    call           seconds that a call of a kernel takes on top of its work
+    compile        seconds that compiling a loop takes
+    memory         bytes
+    budget         bytes of it that a program may take
+    devices        accelerators
+    cluster        workers, if there are any
+    """
+
+    cores: int = field(default_factory=_cores)
     product_rate: float = 3e10
     sparse_rate: float = 1e9
     cell_rate: float = 2e9
-    bandwidth: float = 8e9
+    function_rate: float = 2e9
+    read: float = 8e9
+    write: float = 8e9
     call: float = 1e-6
+    compile: float = 1.0
     memory: int = field(default_factory=total_bytes)
+    budget: int = field(default_factory=total_bytes)
     devices: tuple[Device, ...] = ()
+    cluster: Cluster | None = None
+
+    def moving(self, read: float, written: float) -> float:
+        """Seconds of moving bytes between memory and cores."""
+        return (read + written * (self.read / self.write)) / self.read
 
 
 DEFAULT: Final = Machine()
 
 
-@cache
 def here() -> Machine:
-    """This machine; a GPU is looked for where its driver shows it, and not touched."""
+    """This machine, under the configuration in force: as `dmlite calibrate` measured it, if it did, and with the memory that is free.
+
+    A GPU is looked for where its driver shows it, and not touched.
+    """
+    settings = config()
+    return replace(_probed(settings.calibrated), budget=budget_bytes(settings.memory))
+
+
+@cache
+def _probed(calibrated: bool) -> Machine:
     found = next(Path("/dev").glob("nvidia[0-9]*"), None) is not None or shutil.which("nvidia-smi") is not None
-    return Machine(devices=(Device(),) if found else ())
+    measured = calibration.load() if calibrated else {}
+    return Machine(devices=(Device(),) if found else (), **measured)  # type: ignore[arg-type]
 
 
 def seconds_text(seconds: float | None) -> str:

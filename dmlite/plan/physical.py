@@ -255,3 +255,5 @@ FRESH = frozenset(
         "ne",
     ]
 )
+# Those of them that can write into the buffer of an operand.
+IN_PLACE = frozenset({"add", "sub", "mul", "div", "min2", "max2", "neg", "exp", "log", "sqrt", "abs", "tanh", "square"})

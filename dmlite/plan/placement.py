@@ -8,7 +8,7 @@ from typing import Final
 
 from dmlite.hop.cost import bytes_of, estimate
 from dmlite.hop.infer import FactTable
-from dmlite.hop.machine import Device, Machine, here, seconds_text
+from dmlite.hop.machine import Device, Machine, seconds_text
 from dmlite.hop.node import LITERAL, Hop
 from dmlite.hop.ops import BY_NAME
 from dmlite.memory import human
@@ -27,7 +27,7 @@ class Placement:
 
 def place(plan: BlockPlan, machine: Machine | None = None) -> dict[Hop, Placement]:
     """Where each step of a plan runs. Devices hold no kernels yet, so that is here; the reason tells what speaks against each."""
-    machine = here() if machine is None else machine
+    machine = plan.facts.machine if machine is None else machine
     return {step.hop: Placement(LOCAL, why_local(step.hop, plan.facts, machine)) for step in plan.steps}
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Final
 
-from dmlite.hop.cost import estimate
+from dmlite.hop.cost import FUNCTION, estimate
 from dmlite.hop.facts import Fact
 from dmlite.hop.infer import FactTable
 from dmlite.hop.node import LITERAL, LIVE_IN, Hop
@@ -32,7 +32,6 @@ _BY_ROW: Final = frozenset(
     {"rowSums", "rowSumsSq", "rowMeans", "rowVars", "rowSds", "rowMaxs", "rowMins", "rowIndexMax", "rowIndexMin", "tak_rows", "softmax"}
 )
 _CHAINS: Final = frozenset({"mmchain", "mmchain_w", "mmchain_y"})  # read their matrix twice when they run alone
-_HEAVY: Final = 16  # operations a cell, as of exp, that take longer than reading and writing it
 _WIDEST: Final = 1 << 15  # columns up to which a block of rows fits into a cache
 _MODULES: Final = ("elementwise.", "fused.")
 _NOT_CELLWISE: Final = frozenset({"tak", "tak3", "tak_rows", "tak_cols", "sumsq_diff"})
@@ -247,7 +246,7 @@ class Regions:
 
     def _is_heavy(self, hop: Hop) -> bool:
         flops = estimate(hop, self.facts).flops
-        return flops is not None and flops >= _HEAVY * (self.facts[hop].cells or 0)
+        return flops is not None and flops >= FUNCTION * (self.facts[hop].cells or 0)
 
 
 def contracted(order: Sequence[Hop], regions: Iterable[Region | Sampled], facts: FactTable) -> Iterator[Hop | Region | Sampled]:

@@ -16,7 +16,6 @@ from typing import Final
 from dmlite.hop.cost import cost_by_facts, nonzeros
 from dmlite.hop.facts import Fact, matrix
 from dmlite.hop.infer import FactTable
-from dmlite.hop.machine import DEFAULT
 from dmlite.hop.node import LITERAL, Hop
 from dmlite.hop.ops import BY_NAME
 
@@ -41,10 +40,10 @@ def seconds_at_cells(hop: Hop, role: str, driver: Fact, facts: FactTable) -> flo
     """The estimated time of a member at the stored cells of the driver alone."""
     stored = nonzeros(driver) or 0.0
     if role == PRODUCT:
-        return 2.0 * stored * (facts[hop.args[0]].cols or 1) / DEFAULT.sparse_rate
+        return 2.0 * stored * (facts[hop.args[0]].cols or 1) / facts.machine.sparse_rate
     at_cells = matrix(int(stored) + 1, 1)
     result, *operands = (at_cells if (facts[h].rows, facts[h].cols) == (driver.rows, driver.cols) else facts[h] for h in (hop, *hop.args))
-    return cost_by_facts(hop.op, result, operands).seconds or 0.0
+    return cost_by_facts(hop.op, result, operands, machine=facts.machine).seconds or 0.0
 
 
 @dataclass(eq=False)

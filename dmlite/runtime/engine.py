@@ -20,8 +20,10 @@ from dmlite.codegen.templates import NUMPY_NAMES
 from dmlite.config import Config, nested_calls, settings
 from dmlite.hop.facts import Fact, constant, matrix, scalar, vtype_of
 from dmlite.hop.infer import FactTable, Sketches
+from dmlite.hop.machine import DEFAULT, Machine
 from dmlite.hop.mnc import expected_count, sketch_of
 from dmlite.hop.program import Block, ForNode, FunctionInstance, Program, WhileNode
+from dmlite.plan.memory import refuse
 from dmlite.plan.physical import Planner
 from dmlite.rewrite.driver import Firing
 from dmlite.rewrite.phases import optimise
@@ -53,8 +55,17 @@ class BlockRun:
 class Engine:
     """Holds the generated functions of one program; `run` may be called any number of times."""
 
-    def __init__(self, program: Program, config: Config, call_by_name: Callable[..., tuple[Any, ...]], stats: Stats | None = None):
+    def __init__(
+        self,
+        program: Program,
+        config: Config,
+        call_by_name: Callable[..., tuple[Any, ...]],
+        stats: Stats | None = None,
+        machine: Machine = DEFAULT,
+    ):
+        """machine: that blocks are planned for."""
         self.program = program
+        self.machine = machine
         self.config = config
         self.stats = stats
         self.runs: list[BlockRun] = []
@@ -180,6 +191,7 @@ class Engine:
         }
         sketches = {n: partial(sketch_of, v) for n, v in zip(inputs, args, strict=False) if is_matrix(v) and not facts_in[n].dense}
         planned = self.plan_block(f"{name}_{next(self._numbers)}", block, facts_in, sketches)
+        refuse(self.runs[-1].plan, self.config.memory)
         if any(step.hop.op in _PRODUCTS for step in self.runs[-1].plan.steps):
             self.multiplies = True
             BLAS.calm()
@@ -188,7 +200,7 @@ class Engine:
     def plan_block(self, name: str, block: Block, facts_in: Mapping[str, Fact], sketches: Sketches | None = None) -> Callable[..., Any]:
         """Rewrite, plan, generate and load one block for the given facts; `sketches` of its sparse inputs, where they are at hand."""
         with settings(**vars(self.config)):
-            facts = FactTable(facts_in, lenient=True, sketches=sketches)
+            facts = FactTable(facts_in, lenient=True, sketches=sketches, machine=self.machine)
             roots, firings = optimise(block, facts, self.config.opt_level)
         planner = Planner(roots, facts, block.live_after, block.spans, together=self.config.opt_level >= 2)
         plan = planner.plan(block.inputs, block.recycled)

@@ -1,4 +1,4 @@
-"""The command line: `dmlite run FILE`, `explain`, `rules`, `check`, `fmt`, `demo`, `doctor`; also the spellings of SystemDS.
+"""The command line: `dmlite run FILE`, `explain`, `rules`, `check`, `fmt`, `demo`, `calibrate`, `doctor`; also the spellings of SystemDS.
 
 Exit status: 0 fine, 1 an error in a script, 2 an error in the command. Results go to stdout, everything else to stderr.
 """
@@ -121,7 +121,9 @@ def _dispatch(argv: list[str]) -> int:
         return 0
     if options.ignored:
         sys.stderr.write(f"dmlite: {', '.join(options.ignored)} has no effect\n")
-    changes = ({"traceback": True} if options.debug else {}) | ({} if options.opt is None else {"opt_level": options.opt})
+    changes: dict[str, Any] = ({"traceback": True} if options.debug else {}) | ({} if options.opt is None else {"opt_level": options.opt})
+    if options.memory is not None:
+        changes["memory"] = options.memory
     with settings(**changes):
         return command.action(options)
 
@@ -227,7 +229,7 @@ def check(options: Options) -> int:
     for name in _many(options, "check"):
         try:
             unit = _draft(options, read_script(name), name, Path(name).parent)
-            compile(unit, until="hops")
+            compile(unit, until="fit")
             warnings += len(unit.warnings)
             _warn(unit)
         except DMLError as error:
@@ -297,6 +299,15 @@ def doctor(options: Options) -> int:
     return 0
 
 
+def calibrate(options: Options) -> int:
+    from dmlite.tools.calibrate import calibrate as measure
+
+    if options.files:
+        raise UsageError(f"calibrate takes no files, found {options.files[0]}")
+    measure(sys.stdout)
+    return 0
+
+
 # ---------------------------------------------------------------- the table
 _SCRIPT: Final = {"f", "s", "nvargs", "args", "debug"}
 _PARAMETERS: Final = """
@@ -307,14 +318,15 @@ _PARAMETERS: Final = """
 COMMANDS: Final[dict[str, Command]] = {
     "run": Command(
         run,
-        frozenset(_SCRIPT | {"explain", "stats", "seed", "opt", "exec", "gpu", "config"}),
-        "run FILE [-nvargs NAME=VALUE ...] [-args VALUE ...] [--explain LEVEL] [--stats [N]] [--seed S] [--opt N]",
+        frozenset(_SCRIPT | {"explain", "stats", "seed", "opt", "memory", "exec", "gpu", "config"}),
+        "run FILE [-nvargs NAME=VALUE ...] [-args VALUE ...] [--explain LEVEL] [--stats [N]] [--seed S] [--opt N] [--memory SIZE]",
         "Run a script",
         f"""{_PARAMETERS}  --explain [LEVEL]       first show the program: ast, hops, plan, runtime or trace
   --stats [N]             in the end show the N (10) heaviest operators
   --seed S                seed of every rand and sample that names none
   --opt N                 how much is rewritten: 0 nothing, 2 what keeps every value (the default), 3 also what ignores NaN,
                           4 all equal forms of a block, of which the cheapest is run
+  --memory SIZE           what the script may take, as 8GB (70 % of what is free); what cannot fit is refused before it runs
   -f FILE, -s TEXT        the script, in a file or as text; FILE may be - for stdin
   -exec MODE              accepted for SystemDS
   --debug                 show Python frames with errors
@@ -322,7 +334,7 @@ COMMANDS: Final[dict[str, Command]] = {
     ),
     "explain": Command(
         explain,
-        frozenset(_SCRIPT | {"level", "inputs", "explain", "format", "analyze", "opt", "o", "out"}),
+        frozenset(_SCRIPT | {"level", "inputs", "explain", "format", "analyze", "opt", "memory", "o", "out"}),
         "explain FILE [--level LEVEL] [--format FORMAT] [--analyze] [-o OUT] [--inputs X,y] [-nvargs NAME=VALUE ...]",
         "Show what a script is compiled to",
         f"""{_PARAMETERS}  --level LEVEL           ast (syntax), hops (operators, shapes), plan (rewritten; with kernels, places, what was
@@ -330,6 +342,7 @@ COMMANDS: Final[dict[str, Command]] = {
   --format FORMAT         text, json, dot, mermaid or html (a page to explore); by default as the name of OUT tells
   --analyze               run the script, and put measured time, sizes and memory beside the estimates
   --opt N                 how much is rewritten, from 0 (nothing) to 4; 2 is what runs by default
+  --memory SIZE           what the script may take, as 8GB (70 % of what is free)
   -o OUT                  write to a file
   --inputs X,y            variables that a Python program binds
 """,
@@ -348,10 +361,12 @@ COMMANDS: Final[dict[str, Command]] = {
     ),
     "check": Command(
         check,
-        frozenset({"inputs", "nvargs", "args", "debug"}),
-        "check FILE ... [--inputs X,y] [-nvargs NAME=VALUE ...]",
+        frozenset({"inputs", "nvargs", "args", "memory", "debug"}),
+        "check FILE ... [--inputs X,y] [--memory SIZE] [-nvargs NAME=VALUE ...]",
         "Report every problem of scripts without running them",
-        f"{_PARAMETERS}  --inputs X,y            variables that a Python program binds\n",
+        f"""{_PARAMETERS}  --memory SIZE           what programs may take (70 % of what is free); what cannot fit is an error
+  --inputs X,y            variables that a Python program binds
+""",
     ),
     "fmt": Command(
         fmt,
@@ -366,6 +381,13 @@ COMMANDS: Final[dict[str, Command]] = {
         "demo [--out FOLDER] [--quick]",
         "Learn how a healthy bearing sounds, then hear a broken one",
         "\n  --out FOLDER            where the report goes (dmlite-demo)\n  --quick                 fewer iterations\n",
+    ),
+    "calibrate": Command(
+        calibrate,
+        frozenset({"debug"}),
+        "calibrate",
+        "Measure how fast this machine is, for the planner",
+        "\nTakes less than a minute. The figures are kept, and plans use them from then on; DMLITE_CALIBRATED=0 goes without.\n",
     ),
     "doctor": Command(doctor, frozenset({"debug"}), "doctor", "Show what is installed here, what is missing, and what for"),
 }

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Final, TextIO
 
 from dmlite.config import cache_folder
+from dmlite.hop import calibration
+from dmlite.hop.machine import here
 from dmlite.lang.modules import library
 from dmlite.memory import human, total_bytes
 from dmlite.tools.terminal import show_table
@@ -51,7 +53,8 @@ def machine() -> list[list[str]]:
         ["Python", f"{platform.python_version()} ({sys.executable})"],
         ["system", platform.platform()],
         ["cores", _cores()],
-        ["memory", human(total_bytes())],
+        ["memory", f"{human(total_bytes())}, a program may take {human(here().budget)}"],
+        ["calibrated", "yes" if calibration.load() else "no: dmlite calibrate measures what the planner assumes"],
         ["BLAS", _blas()],
         ["thread limits", threads or "none set"],
     ]

@@ -7,7 +7,8 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from dmlite.errors import did_you_mean
+from dmlite.errors import DMLError, did_you_mean
+from dmlite.memory import parse_bytes
 
 # What SystemDS calls the levels, and ours for them.
 LEVELS: Final = {
@@ -41,6 +42,7 @@ class Options:
     stats: int | None = None
     seed: int | None = None
     opt: int | None = None
+    memory: int | None = None
     inputs: list[str] = field(default_factory=list)
     out: str | None = None
     format: str | None = None
@@ -148,6 +150,13 @@ def _opt(options: Options, rest: list[str]) -> None:
     options.opt = int(text)
 
 
+def _memory(options: Options, rest: list[str]) -> None:
+    try:
+        options.memory = parse_bytes(_value(rest, "--memory"))
+    except DMLError as error:
+        raise UsageError(f"--memory takes an amount such as 8GB: {error.message}") from None
+
+
 def _mode(options: Options, rest: list[str]) -> None:
     """Execution modes are accepted and mean nothing: there is one."""
     mode = _value(rest, "-exec")
@@ -185,6 +194,7 @@ HANDLERS: Final[dict[str, Callable[[Options, list[str]], None]]] = {
     "stats": _stats,
     "seed": _seed,
     "opt": _opt,
+    "memory": _memory,
     "exec": _mode,
     "gpu": _gpu,
     "config": _config,

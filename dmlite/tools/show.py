@@ -29,7 +29,8 @@ def explain(options: Options, draft: Unit) -> int:
         check(level, format)
     except ValueError as error:
         raise UsageError(f"{'--' * str(error).startswith('format is')}{error}") from None
-    write(str(_analyzed(options, draft, level, format) if options.analyze else explanation(compile(draft), level, format)), options.out)
+    shown = _analyzed(options, draft, level, format) if options.analyze else explanation(compile(draft, show=True), level, format)
+    write(str(shown), options.out)
     return 0
 
 
@@ -58,7 +59,7 @@ def rules(options: Options, draft: Unit | None) -> int:
         raise UsageError(f"--format is text, json or html, not '{format}'")
     if len(options.files) > 1:
         raise UsageError(f"give one name, or a part of one, found {' '.join(options.files)}")
-    record = explanation(compile(draft), "trace").record if draft is not None else None
+    record = explanation(compile(draft, show=True), "trace").record if draft is not None else None
     entries = catalogue.catalogue(None if record is None else catalogue.fired_in(record))
     if options.files:
         entries = catalogue.select(entries, options.files[0])

@@ -97,7 +97,7 @@ class _Chain:
         a, b = self.parts[i, k, flipped], self.parts[k + 1, j, flipped]
         if flipped:
             a, b = b, a
-        own = product_seconds(a, b, self.parts[i, j, flipped], gram=left is _transposed(right))
+        own = product_seconds(a, b, self.parts[i, j, flipped], gram=left is _transposed(right), machine=self.m.facts.machine)
         return self.best[i, k, flipped].seconds + self.best[k + 1, j, flipped].seconds + own
 
     def _price(self, hop: Hop) -> float:
