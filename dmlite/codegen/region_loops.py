@@ -20,6 +20,7 @@ _ROWS = {
     "rowSums": ("plus", "{0}", "{0}"), "rowSumsSq": ("plus_product", "{0}, {0}", "{0}"), "rowMeans": ("plus", "{0}", "{0} / {1}"),
     "tak_rows": ("plus_product", "{0}, {1}", "{0}"), "rowMaxs": ("most", "{0}", "{0}"), "rowMins": ("least", "{0}", "{0}"),
 }  # fmt: skip
+_PLACES = {"rowIndexMax": "reaches_most", "rowIndexMin": "reaches_least"}
 _CHAINS = {"mmchain": "{0}", "mmchain_w": "{0} * {1}", "mmchain_y": "{0} - {1}"}
 _STARTS = {"plus": 0.0, "plus_product": 0.0, "least": math.inf, "most": -math.inf}
 _ALL = {"plus": "plus", "plus_product": "plus", "least": "least", "most": "most"}  # how sums of sums are joined
@@ -108,6 +109,8 @@ class _LoopWriter:
             self._times(hop, operands[0])
         elif hop.op == "softmax":
             self._softmax(hop, operands[0])
+        elif hop.op in _PLACES:
+            self._place(hop, operands[0])
         elif hop.op in _ROWS:
             join, cell, last = _ROWS[hop.op]
             self._row(hop, operands, join, cell, last)
@@ -142,6 +145,22 @@ class _LoopWriter:
         place.cells[width].append(f"{name} = {join}({name}, {cell.format(*(self._read(a, stage, width) for a in operands))})")
         if last != "{0}":
             place.after.append(f"{name} = {last.format(name, width)}")
+        self.stage[hop] = stage + 1
+        if hop in self.results:
+            place.after.append(f"{self._target(hop)} = {name}")
+
+    def _place(self, hop: Hop, x: Hop) -> None:
+        """The column of the last cell of a row that is its extreme; the first one where all are NaN."""
+        width, name, stage = self._width(x), self._name(hop), self._needed(x)
+        if width == "1":
+            raise Unsuitable
+        place, cell = self._at(stage), self._read(x, stage, width)
+        place.before += [f"{name} = 1.0", f"{name}_best = np.nan"]
+        place.cells[width] += [
+            f"{name}_new = {_PLACES[hop.op]}({cell}, {name}_best)",
+            f"{name} = choose({name}_new, c + 1.0, {name})",
+            f"{name}_best = choose({name}_new, {cell}, {name}_best)",
+        ]
         self.stage[hop] = stage + 1
         if hop in self.results:
             place.after.append(f"{self._target(hop)} = {name}")

@@ -179,6 +179,7 @@ class Planner:
                 step.reuse = None
             if step.hop in region.outputs and not is_total(step.hop):
                 step.reuse = None
+                step.recycle = self.recycled.get(step.hop)
                 shape = (step.fact.rows, step.fact.cols)
                 step.takes = next((a for a in free if last_read[a] <= i and (self.facts[a].rows, self.facts[a].cols) == shape), None)
                 free = [a for a in free if a is not step.takes]

@@ -23,6 +23,7 @@ SCRIPTS = {
     "columns": "c = colSums(X * Y); d = colSums((X - Y)^2); e = colSums(X^2)",
     "rows": "A = X - rowSums(X); B = exp(A) / rowSums(exp(A))",
     "rows in stages": "A = exp(X - rowMaxs(X)); P = A / rowSums(A); s = sum(P * Y); R = P - rowMins(P)",
+    "places of extremes": "A = abs(X) - Y; Y1 = rowIndexMin(A); Y2 = rowIndexMax(A * 2) + rowMins(A); Z = round(X); Y3 = rowIndexMax(Z + 0 * Y)",
     "row aggregates as results": "R = rowSums(abs(X) * Y); Q = rowMeans(abs(X)) + u; S = rowSums((X + 1)^2)",
     "vectors": "A = (X - r) / u; B = (A + u) * r; c = colSums(B)",
     "products": "q = abs(X) %*% v; g = t(X) %*% (u * exp(0 - q)); s = sum(q); B = X * q",

@@ -18,6 +18,8 @@ MEANINGS = {
     "least": np.minimum,
     "most": np.maximum,
     "truth": float,
+    "reaches_least": lambda x, best: float(x == x and not x > best),
+    "reaches_most": lambda x, best: float(x == x and not x < best),
     "choose": lambda condition, a, b: a if condition != 0 else b,
     "sign": np.sign,
     "exp": np.exp,

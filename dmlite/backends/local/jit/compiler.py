@@ -1,11 +1,12 @@
 """The process that compiles: takes requests as lines of JSON, writes object files, answers each with a line.
 
-It ends when its input does, so none outlives the process that started it.
+It ends when its input does: with the process that started it, or as soon as what it is at then is done. A line is given two minutes.
 """
 
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from dmlite.backends.local.jit import blas, functions
 from dmlite.backends.local.jit.store import HEADER, target_machine
 from dmlite.config import keep
 
+_LONGEST = 120  # seconds
 _TYPES = {"n": int64, "d": float64, "a": types.CPointer(float64), "i": types.CPointer(int32), "l": types.CPointer(int64)}
 
 
@@ -38,11 +40,19 @@ def main() -> None:
     for line in sys.stdin:
         request = json.loads(line)
         answer = {"path": request["path"], "error": None}
+        _expect_within(_LONGEST)
         try:
             keep(Path(request["path"]), compiled(request["source"], request["name"], request["kinds"]))
         except Exception as error:  # the one who asked goes on with plain kernels
             answer["error"] = f"{type(error).__name__}: {error}"
+        _expect_within(0)
         print(json.dumps(answer), flush=True)
+
+
+def _expect_within(seconds: int) -> None:
+    """End this process unless something is expected anew within so many seconds; 0 for nothing."""
+    if hasattr(signal, "alarm"):
+        signal.alarm(seconds)
 
 
 if __name__ == "__main__":

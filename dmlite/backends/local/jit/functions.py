@@ -55,6 +55,18 @@ def most(a, b):
     return a if (a > b) | (a != a) else b
 
 
+@_exactly
+def reaches_least(x, best):
+    """1 where x is a number that is not above the best so far; NaN is above everything."""
+    return 1.0 if (x == x) & (not (x > best)) else 0.0
+
+
+@_exactly
+def reaches_most(x, best):
+    """1 where x is a number that is not below the best so far; NaN is below everything."""
+    return 1.0 if (x == x) & (not (x < best)) else 0.0
+
+
 # ---------------------------------------------------------------- cells
 @_exactly
 def truth(condition):

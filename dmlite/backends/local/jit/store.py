@@ -136,8 +136,15 @@ class _Compiler:
             [sys.executable, "-P", "-m", "dmlite.backends.local.jit.compiler"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment,
         )  # fmt: skip
-        atexit.register(process.kill)
+        atexit.register(_leave, process)
         return process
+
+
+def _leave(process: subprocess.Popen[str]) -> None:
+    """Let it finish what it is at, for the next run of the script, which may be as short as this one; then its input has ended."""
+    assert process.stdin is not None
+    with suppress(OSError):
+        process.stdin.close()
 
 
 def _asked(process: subprocess.Popen[str], loop: Source) -> dict[str, Any]:
