@@ -13,6 +13,7 @@ from numba.extending import intrinsic
 
 # Without the freedom to regroup, which would undo the rounding that exp and log are built on.
 _exactly = njit(forceinline=True, error_model="numpy")
+_closely = njit(forceinline=True, error_model="numpy", fastmath={"contract"})  # products are added in one instruction, rounded once
 
 _ROUNDER = 6755399441055744.0  # 1.5 * 2^52: adding it leaves the nearest whole number in the low bits
 _LN2_HIGH, _LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
@@ -89,7 +90,7 @@ def round_half_up(x):
     return below + truth(x - below >= 0.5)
 
 
-@_exactly
+@_closely
 def exp(x):
     """2^k * e^r with |r| <= ln(2) / 2 and a Taylor polynomial; 2^k in two factors, so that subnormal results are right."""
     y = min(max(x, -746.0), 710.0)
@@ -117,7 +118,7 @@ def exp(x):
     return p if x == x else x
 
 
-@_exactly
+@_closely
 def log(x):
     """k * ln(2) + log(m) with m between sqrt(1/2) and sqrt(2), as in FreeBSD's e_log.c (Sun Microsystems, 1993)."""
     tiny = x < 2.2250738585072014e-308
@@ -145,7 +146,7 @@ def log1p(x):
     return log(u) + (x - (u - 1.0)) / u
 
 
-@_exactly
+@_closely
 def tanh(x):
     """A rational function below 0.625 (Cephes, Moshier 1989), and by exp above."""
     a = abs(x)
