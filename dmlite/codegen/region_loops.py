@@ -95,8 +95,9 @@ class _LoopWriter:
         return self._loop()
 
     def _passes(self, hop: Hop) -> int:
-        """How often a member goes through whole rows."""
-        return 2 if hop.op in _CHAINS else any(self._cols(a) == self.m for a in parts(hop, self.facts))
+        """How often a member goes through whole rows, also of a thin product."""
+        wide = {self.m, self.k} - {1} or {1}
+        return 2 if hop.op in _CHAINS else any(self._cols(a) in wide for a in parts(hop, self.facts))
 
     # ------------------------------------------------------------ members
     def _member(self, hop: Hop) -> None:
