@@ -86,3 +86,15 @@ def postorder(roots: Iterable[Hop], known: Container[Hop] = ()) -> Iterator[Hop]
                 stack.pop()
                 seen.add(node)
                 yield node
+
+
+def users(order: Iterable[Hop], roots: Iterable[Hop]) -> dict[Hop, set[Hop | None]]:
+    """Who reads each node of a DAG given in postorder; None stands for whoever needs a root."""
+    order = list(order)
+    found: dict[Hop, set[Hop | None]] = {hop: set() for hop in order}
+    for root in roots:
+        found[root].add(None)
+    for hop in order:
+        for arg in hop.args:
+            found[arg].add(hop)
+    return found

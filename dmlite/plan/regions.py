@@ -15,7 +15,7 @@ from typing import Final
 from dmlite.hop.cost import FUNCTION, estimate
 from dmlite.hop.facts import Fact
 from dmlite.hop.infer import FactTable
-from dmlite.hop.node import LITERAL, LIVE_IN, Hop
+from dmlite.hop.node import LITERAL, LIVE_IN, Hop, users
 from dmlite.hop.ops import BY_NAME
 from dmlite.plan.sampled import Sampled
 
@@ -112,12 +112,7 @@ class Regions:
         self.order = [h for h in order if h.op not in (LITERAL, LIVE_IN)]
         self.facts = facts
         self.place = {h: i for i, h in enumerate(self.order)}
-        self.users: dict[Hop, set[Hop | None]] = {h: set() for h in order}
-        for root in roots:
-            self.users[root].add(None)
-        for hop in order:
-            for arg in hop.args:
-                self.users[arg].add(hop)
+        self.users = users(order, roots)
         self.home: dict[Hop, set[Hop]] = {}
 
     def find(self) -> list[Region]:

@@ -9,7 +9,7 @@ from typing import Final
 from dmlite.hop.cost import estimate, is_sparse, nonzeros
 from dmlite.hop.facts import Fact, matrix
 from dmlite.hop.infer import FactTable
-from dmlite.hop.node import LITERAL, LIVE_IN, Hop
+from dmlite.hop.node import LITERAL, LIVE_IN, Hop, users
 from dmlite.hop.ops import BY_NAME
 from dmlite.plan.sampled import (
     BY_COLUMN,
@@ -44,12 +44,7 @@ class Sampling:
         self.leaves = [h for h in order if h.op == LIVE_IN]
         self.facts = facts
         self.place = {h: i for i, h in enumerate(self.order)}
-        self.users: dict[Hop, set[Hop | None]] = {h: set() for h in order}
-        for root in roots:
-            self.users[root].add(None)
-        for hop in order:
-            for arg in hop.args:
-                self.users[arg].add(hop)
+        self.users = users(order, roots)
         self.whole: set[Hop] = set()  # values that would be computed at stored cells, but are needed otherwise too
 
     def find(self) -> list[Sampled]:
