@@ -13,15 +13,13 @@ from collections.abc import Callable, Mapping
 from math import inf
 from sys import getrefcount
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dmlite.backends.local import indexing
 from dmlite.backends.local.jit.kernel import COMPILE_SECONDS, LOAD_SECONDS
-from dmlite.codegen.small.loop import LEFT, SmallLoop, loop_of
-from dmlite.codegen.small.memory import Check
-from dmlite.codegen.small.values import CARRIED, COUNTED, RANGE, Unsuitable
+from dmlite.codegen.small.values import CARRIED, COUNTED, LEFT, RANGE, Unsuitable
 from dmlite.config import config
 from dmlite.errors import DMLError, DMLRuntimeError
 from dmlite.hop.facts import Fact, constant, matrix
@@ -30,6 +28,10 @@ from dmlite.hop.program import CallNode, ForNode, FunctionInstance, WhileNode, a
 from dmlite.runtime.signature import Signature
 
 _NOTHING = range(0)
+if TYPE_CHECKING:
+    from dmlite.codegen.small.loop import SmallLoop
+    from dmlite.codegen.small.memory import Check
+
 _SECONDS = 0.02  # that some iterations take before something is decided again
 _MOST = 1 << 22  # cells of an array
 _VARIANTS = 4  # sets of types and shapes one loop is compiled for
@@ -100,6 +102,8 @@ class HotLoop:
         return tuple([_key(self.names[i], values[i], self._fixed[i], self._constants) for i in self._matters])
 
     def _made(self, values: tuple[Any, ...]) -> Variant | None:
+        from dmlite.codegen.small.loop import loop_of  # only what runs for long needs it
+
         entry = {n: fact for n, v in zip(self.names, values, strict=True) if (fact := _fact(v)) is not None}
         for constants in dict.fromkeys((self._constants, self._sizes)):
             try:

@@ -15,7 +15,7 @@ from dmlite.codegen.small.block import BlockWriter
 from dmlite.codegen.small.cells import indented
 from dmlite.codegen.small.memory import Check, Memory, Scope
 from dmlite.codegen.small.operators import copied
-from dmlite.codegen.small.values import COUNTED, RANGE, WIDE, Place, Unsuitable, Var, matrix_var
+from dmlite.codegen.small.values import COUNTED, LEFT, RANGE, WIDE, Place, Unsuitable, Var, matrix_var
 from dmlite.hop.facts import Fact, constant, scalar
 from dmlite.hop.program import Block, CallNode, ForNode, FunctionInstance, IfNode, Node, Root, WhileNode, assigned_in, carried, read_after
 
@@ -24,7 +24,6 @@ _DEEPEST = 12  # calls in calls
 _MOST_BLOCKS = 150
 _MOST_LINES = 800  # of source
 _SLOTS = 6  # of `n` before the whole numbers of variables: iterations done, why it ended, and four bounds
-LEFT = -1  # why it ended: the next iteration cannot be compiled
 _ZERO = {"int": "0", "boolean": "False", "double": "0.0"}
 
 

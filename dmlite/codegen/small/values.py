@@ -9,6 +9,7 @@ from typing import Any
 from dmlite.hop.facts import Fact, constant, matrix, scalar
 
 WIDE = 2.0**62  # whole numbers that a loop counts up are taken to stay below this; see `whole`
+LEFT = -1  # why a loop ended: its next iteration cannot be compiled
 COUNTED = 2.0**31  # those that it does not change are looked at before
 CARRIED = 2.0**53  # and those that it does
 RANGE = 2.0**26  # values of the variable of a loop
