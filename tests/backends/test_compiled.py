@@ -79,7 +79,7 @@ def test_products_of_sparse_matrices(always, n, k, m, density):
         (matmul.tsmm_left(a), a.toarray().T @ a.toarray()),
         (matmul.tsmm_right(a), a.toarray() @ a.toarray().T),
     ):
-        np.testing.assert_allclose(dense(found), expected, rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(dense(found), expected, rtol=1e-12, atol=1e-12)  # terms are added in another order
         share = np.count_nonzero(expected) / expected.size
         assert is_sparse(found) == (share <= SPARSE_LIMIT and expected.shape[1] > 1)
         if is_sparse(found):
@@ -93,6 +93,7 @@ def test_products_of_tall_matrices(always, rows, cols, columns):
     rng = np.random.default_rng(rows)
     x, v, y = rng.normal(size=(rows, cols)), rng.normal(size=(cols, columns)), rng.normal(size=(rows, columns))
     x[0, 0] = 0.0
+    # Up to 2,000 terms are added in another order, and may cancel; in a chain those errors meet as many terms again.
     for combined, kernel in ((x @ v * y[:, :1], matmul.mmchain_w), (x @ v - y[:, :1], matmul.mmchain_y)):
         np.testing.assert_allclose(kernel(x, v, y[:, :1]), np.einsum("ij,ik->jk", x, combined), rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(matmul.matmul(x, v), np.einsum("ij,jk->ik", x, v), rtol=1e-10, atol=1e-10)

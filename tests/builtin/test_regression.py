@@ -137,6 +137,7 @@ def test_steplm_by_hand():
 @pytest.mark.parametrize("name", ["diabetes", "wine"])
 def test_lasso(name, tau, stored):
     X, y = data(name, standardised=True)
+    # With 300 steps diabetes at tau 1 is not there yet, on some processors: where a slow descent stands then, rounding decides.
     w = call(f"w = lasso(X=X, y=y, tau={tau}, maxi=1000, verbose=FALSE)", X=stored(X), y=y)
     peer = sklearn.Lasso(alpha=tau / len(X), fit_intercept=False, tol=1e-14, max_iter=100_000).fit(X, y[:, 0])
     np.testing.assert_allclose(w[:, 0], peer.coef_, rtol=1e-4, atol=1e-6)
