@@ -16,6 +16,8 @@ from typing import Any
 from dmlite.errors import DMLError
 from dmlite.memory import parse_bytes
 
+EXEC = ("auto", "local", "dask")
+
 
 @dataclass(frozen=True)
 class Config:
@@ -28,6 +30,9 @@ class Config:
     disabled_rules  names of rewrite rules that must not run (DMLITE_DISABLE_RULES=a,b)
     memory          bytes that a program may take, None for 70 % of what is free (DMLITE_MEMORY=8GB)
     calibrated      use the constants that `dmlite calibrate` measured here (DMLITE_CALIBRATED=0 for the defaults)
+    exec            where operators may run: auto, local, or dask (all that can) (DMLITE_EXEC)
+    cluster         address of a Dask scheduler; None starts processes of this machine when a plan needs them (DMLITE_CLUSTER)
+    chunk           bytes of a chunk, about, that matrices on workers are cut into (DMLITE_CHUNK=64MB)
     compile         use Numba for loops over large matrices and of many small operators, when it is ready (DMLITE_COMPILE=0 for never)
     """
 
@@ -35,6 +40,9 @@ class Config:
     verify: bool = False
     traceback: bool = False
     disabled_rules: frozenset[str] = frozenset()
+    exec: str = "auto"
+    cluster: str | None = None
+    chunk: int = 64 << 20
     compile: bool = True
     memory: int | None = None
     calibrated: bool = True
@@ -48,17 +56,21 @@ class Config:
             verify=env("DMLITE_VERIFY", "0") not in ("", "0"),
             traceback=env("DMLITE_TRACEBACK", "") == "full",
             disabled_rules=frozenset(r for r in env("DMLITE_DISABLE_RULES", "").split(",") if r),
+            exec=env("DMLITE_EXEC", "auto") if env("DMLITE_EXEC", "auto") in EXEC else "auto",
+            cluster=env("DMLITE_CLUSTER") or None,
+            chunk=_bytes("DMLITE_CHUNK") or 64 << 20,
             compile=env("DMLITE_COMPILE", "1") not in ("", "0"),
-            memory=_memory(env("DMLITE_MEMORY", "")),
+            memory=_bytes("DMLITE_MEMORY"),
             calibrated=env("DMLITE_CALIBRATED", "1") not in ("", "0"),
         )
 
 
-def _memory(text: str) -> int | None:
+def _bytes(variable: str) -> int | None:
+    text = os.environ.get(variable, "")
     try:
         return parse_bytes(text) if text else None
     except DMLError as error:
-        warnings.warn(f"DMLITE_MEMORY has no effect: {error.message}", stacklevel=2)
+        warnings.warn(f"{variable} has no effect: {error.message}", stacklevel=2)
         return None
 
 

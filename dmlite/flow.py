@@ -20,7 +20,7 @@ from dmlite.lang import nodes as ast
 from dmlite.lang.check import check
 from dmlite.lang.modules import Module, load_modules
 from dmlite.lang.parser import parse
-from dmlite.plan.memory import refuse_program
+from dmlite.plan.fit import refuse_program
 from dmlite.rewrite.loops import Hoisted, hoist_invariants
 from dmlite.rewrite.vectorise import vectorise_loops
 from dmlite.runtime.engine import Engine
@@ -119,7 +119,7 @@ def _generate(unit: Unit) -> None:
 
 def _fit(unit: Unit) -> None:
     assert unit.program is not None
-    refuse_program(unit.program, unit.config.opt_level, unit.machine, unit.config.memory)
+    refuse_program(unit.program, unit.config, unit.machine)
 
 
 STAGES: Final[tuple[tuple[str, Callable[[Unit], None]], ...]] = (

@@ -11,16 +11,18 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
+from dmlite.codegen.chunked import ChunkCode, ChunksWriter
 from dmlite.codegen.indexing import index_code, leftindex_code, owned_target, reshape_code
 from dmlite.codegen.loops import Loop
 from dmlite.codegen.regions import RegionWriter
 from dmlite.codegen.sampled import SampledWriter
-from dmlite.codegen.templates import DENSE, LARGE_PRODUCT, SCALAR, SCALAR_ANY_NUMBER, SCALAR_BOOLEAN, UFUNC
+from dmlite.codegen.templates import DENSE, LARGE_PRODUCT, SCALAR, SCALAR_ANY_NUMBER, SCALAR_BOOLEAN, UFUNC, python_name
 from dmlite.errors import Span
 from dmlite.hop.facts import Fact
 from dmlite.hop.kinds import fits, paired
 from dmlite.hop.node import LITERAL, LIVE_IN, PICK, Hop
 from dmlite.hop.ops import BY_NAME
+from dmlite.plan.chunked import Chunks
 from dmlite.plan.physical import BlockPlan, Step
 from dmlite.plan.sampled import Sampled
 
@@ -31,12 +33,14 @@ _SUMS = frozenset({"rowSums", "colSums"})
 
 @dataclass
 class Code:
-    """Generated source, the kernels it names, which operator each line came from, and loops that may replace functions in it."""
+    """Generated source, the kernels it names, which operator each line came from, loops that may replace functions in it, and what
+    the workers run."""
 
     source: str
     kernels: set[str] = field(default_factory=set)
     lines: dict[int, tuple[str, Span | None]] = field(default_factory=dict)
     loops: dict[str, Loop] = field(default_factory=dict)
+    chunks: dict[str, ChunkCode] = field(default_factory=dict)
 
     def text(self) -> str:
         """All of it, to be read: the source, and what may replace parts of it."""
@@ -56,6 +60,7 @@ class Emitter:
         self.body: list[tuple[str, Step | None]] = []
         self.functions: list[tuple[str, list[tuple[str, Step | None]]]] = []  # that the body calls: header and body
         self.loops: dict[str, Loop] = {}  # of these functions
+        self.chunks: dict[str, ChunkCode] = {}
 
     def emit(self) -> Code:
         params = []
@@ -83,7 +88,7 @@ class Emitter:
 
     def _assemble(self, params: list[str]) -> Code:
         lines: list[str] = []
-        code = Code("", self.kernels, loops=self.loops)
+        code = Code("", self.kernels, loops=self.loops, chunks=self.chunks)
         for header, body in (*self.functions, (f"def {self.name}({', '.join(params)}):", self.body)):
             lines.append(header)
             for text, step in body:
@@ -99,7 +104,7 @@ class Emitter:
         hop = step.hop
         target = self.names[hop] = f"v{number}"
         args = [self.ref(a) for a in hop.args]
-        text = self._special(step, target, args)
+        text = f"{target} = {self._there(step, args)}" if step.there else self._special(step, target, args)
         if text is None:
             out = self._out(step, args)
             text = f"{target} = {self.expression(step, args, out and out[0])}"
@@ -108,6 +113,10 @@ class Emitter:
             text = f"_t = clock()\n{text}\nrecord({number}, clock() - _t, {target})"
         self.body.append((text, step))
         self._release(step.dead)
+
+    def _there(self, step: Step, args: list[str]) -> str:
+        """An operator that the workers run by a kernel of its own."""
+        return f"{self.kernel('dask:' + BY_NAME[step.hop.op].kernel)}({', '.join(args)})"
 
     def _release(self, dead: Iterable[Hop]) -> None:
         names = [self.names[d] for d in dead if self._worth_release(self.plan.facts[d])]
@@ -118,7 +127,7 @@ class Emitter:
         """Steps that run together; what is recorded of them is the time of all, with each result."""
         region = steps[0].region
         assert region is not None
-        writer = SampledWriter if isinstance(region, Sampled) else RegionWriter
+        writer = ChunksWriter if isinstance(region, Chunks) else SampledWriter if isinstance(region, Sampled) else RegionWriter
         text = writer(self, len(self.functions), steps).write(first)
         if self.stats:
             seen = [f"record({first + i}, 0.0, {self.names[s.hop]})" for i, s in enumerate(steps[:-1]) if s.hop in region.outputs]
@@ -240,7 +249,7 @@ class Emitter:
     # ------------------------------------------------------------ names
     def kernel(self, name: str) -> str:
         self.kernels.add(name)
-        return name.replace(".", "__")
+        return python_name(name)
 
     def ref(self, hop: Hop) -> str:
         return literal_code(hop.value) if hop.op == LITERAL else self.names[hop]

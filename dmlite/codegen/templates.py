@@ -114,3 +114,8 @@ LOOP_TOTALS: Final = {
     "colMins": ("least", "{0}"),
     "colMaxs": ("most", "{0}"),
 }
+
+
+def python_name(kernel: str) -> str:
+    """`module.function`, of another room `room:module.function`, as a name in generated source."""
+    return kernel.replace(":", "__").replace(".", "__")

@@ -41,6 +41,7 @@ class Cluster:
     cores    of each
     network  bytes a second into or out of one
     task     seconds that a task takes on top of its work
+    chunk    bytes of a chunk, about, that a matrix is cut into
     """
 
     workers: int
@@ -48,6 +49,10 @@ class Cluster:
     cores: int = 1
     network: float = 1e9
     task: float = 1e-3
+    chunk: int = 64 << 20
+
+
+_WORKER: Final = 400 << 20  # bytes that a process takes with its libraries and some chunks
 
 
 def _cores() -> int:
@@ -100,7 +105,14 @@ def here() -> Machine:
     A GPU is looked for where its driver shows it, and not touched.
     """
     settings = config()
-    return replace(_probed(settings.calibrated), budget=budget_bytes(settings.memory))
+    budget = budget_bytes(settings.memory)
+    return replace(_probed(settings.calibrated), budget=budget, cluster=None if settings.exec == "local" else _beside(budget))
+
+
+def _beside(budget: int) -> Cluster:
+    """The processes of this machine that would share its budget."""
+    workers = _cores()
+    return Cluster(workers, max(budget // workers, _WORKER), chunk=config().chunk)
 
 
 @cache

@@ -9,16 +9,14 @@ from typing import Final
 
 from dmlite.errors import DMLRuntimeError
 from dmlite.hop.infer import FactTable
-from dmlite.hop.machine import Machine
 from dmlite.hop.memory import Nonzeros, at_least, bytes_of, expected, footprint
-from dmlite.hop.node import LIVE_IN, PICK, Hop
+from dmlite.hop.node import LIVE_IN, PICK, Hop, postorder
 from dmlite.hop.ops import BY_NAME
-from dmlite.hop.program import Block, ForNode, Node, Program, assigned_in
+from dmlite.hop.program import Root
 from dmlite.memory import budget_bytes, human
-from dmlite.plan.physical import IN_PLACE, BlockPlan, Planner, Step
+from dmlite.plan.physical import IN_PLACE, BlockPlan, Step
 from dmlite.plan.regions import is_total
 from dmlite.plan.sampled import Sampled
-from dmlite.rewrite.phases import optimise
 
 _MOST: Final = 16  # times the bytes of all its values that no plan exceeds, whatever its kernels hold beside them
 _BLOCKS: Final = 64 << 20  # bytes of blocks that kernels work on, whatever the sizes
@@ -63,6 +61,8 @@ class Holding:
         return list(dict.fromkeys([*read, *(h for _, h in self.plan.outputs if h.op == LIVE_IN)]))
 
     def _size(self, hop: Hop) -> float | None:
+        if hop in self.plan.chunked:
+            return 0.0
         size = bytes_of(self.facts[hop], self.nonzeros)
         return self.unknown if size is None else size
 
@@ -95,6 +95,9 @@ class Holding:
                 self._drop(hop)
 
     def _need(self, step: Step) -> Need | None:
+        if step.there:
+            size = self._size(step.hop)
+            return None if size is None else Need(step, self.live, 0.0, size)
         if step.region is not None:
             return self._in_region(step)
         found = footprint(step.hop, self.facts, self.nonzeros, self.unknown)
@@ -134,9 +137,12 @@ class Holding:
         return _PARTS * size if is_total(step.hop) else 0.0
 
 
-def peak_of(plan: BlockPlan) -> int | None:
-    """The most bytes that the variables it reads and everything it makes take at a time, as expected; None when a size is not known."""
-    holding = Holding(plan, expected)
+def peak_of(plan: BlockPlan, given: frozenset[str] = frozenset()) -> int | None:
+    """The most bytes that the variables it reads, but for those given, and everything it makes take at a time, as expected.
+
+    None when a size is not known.
+    """
+    holding = Holding(plan, expected, given=given)
     peak = max([holding.live, *(need.total for need in holding.needs())])
     return int(peak) if holding.is_known else None
 
@@ -152,7 +158,12 @@ def refuse(plan: BlockPlan, limit: int | None) -> None:
     if rough <= (_UNTOLD if limit is None else limit):
         return
     given = frozenset(plan.inputs) if limit is None else frozenset()
-    _check(plan, budget_bytes(limit), 0.0, given)
+    check(plan, budget_bytes(limit), 0.0, given)
+
+
+def exceeds(facts: FactTable, roots: list[Root], budget: float) -> bool:
+    """Whether a block might need more than the budget."""
+    return _rough(facts, list(postorder(r.hop for r in roots))) > budget
 
 
 def _rough(facts: FactTable, hops: list[Hop]) -> float:
@@ -161,7 +172,8 @@ def _rough(facts: FactTable, hops: list[Hop]) -> float:
     return _BLOCKS + _MOST * 8.0 * sum(facts[h].cells or 0 for h in values if facts[h].is_matrix)
 
 
-def _check(plan: BlockPlan, budget: float, beside: float, given: frozenset[str]) -> None:
+def check(plan: BlockPlan, budget: float, beside: float, given: frozenset[str]) -> None:
+    """Raises DMLRuntimeError at the first step that certainly needs more than the budget, with what other variables take beside."""
     for need in Holding(plan, at_least, 0.0, given).needs():
         if need.total + beside > budget:
             raise _refusal(need, plan.facts, budget, beside)
@@ -186,47 +198,3 @@ def _named(step: Step) -> str:
     if not spelled.endswith("()") or span is None or span.line != span.end_line:
         return f"'{spelled}'"
     return f"'{span.source.line(span.line)[span.col - 1 : span.end_col - 1]}', computed by {spelled},"
-
-
-def refuse_program(program: Program, level: int, machine: Machine, limit: int | None) -> None:
-    """Raises DMLRuntimeError when a part of the main program that certainly runs certainly needs more than the budget of the machine.
-
-    limit: the budget that was set, if one was; without, inputs are not counted, since what they take is not free any more.
-    """
-    given = frozenset(program.main.params) if limit is None else frozenset()
-    _Program(level, machine, given).check(program.main.body)
-
-
-class _Program:
-    """Walks what certainly runs, with what is known of the sizes of variables."""
-
-    def __init__(self, level: int, machine: Machine, given: frozenset[str]):
-        self.level, self.machine, self.given = level, machine, given
-        self.sizes: dict[str, float] = {}
-
-    def check(self, nodes: list[Node]) -> None:
-        for node in nodes:
-            if isinstance(node, Block):
-                self._block(node)
-                continue
-            for name in assigned_in([node]):
-                self.sizes.pop(name, None)
-            if isinstance(node, ForNode) and _enters(node):
-                self.check(node.body)
-
-    def _block(self, block: Block) -> None:
-        facts = FactTable(block.facts_in, lenient=True, machine=self.machine)
-        names = block.live_after.difference(block.inputs, block.outputs)
-        beside = sum(self.sizes.get(name, 0.0) for name in names)
-        if _rough(facts, list(block.hops)) + beside > self.machine.budget:
-            roots, _ = optimise(block, facts, self.level)
-            planner = Planner(roots, facts, block.live_after, block.spans, together=self.level >= 2)
-            _check(planner.plan(block.inputs, block.recycled), self.machine.budget, beside, self.given)
-        for root in block.roots:
-            if root.name is not None:
-                self.sizes[root.name] = bytes_of(facts[root.hop], at_least) or 0.0
-
-
-def _enters(node: ForNode) -> bool:
-    first, last = node.bounds.get(node.start), node.bounds.get(node.stop)
-    return node.step is None and first is not None and last is not None and first.is_const and last.is_const

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from dmlite.errors import Span
 from dmlite.hop.facts import Fact
@@ -16,7 +17,9 @@ from dmlite.hop.infer import FactTable
 from dmlite.hop.node import LITERAL, LIVE_IN, PICK, Hop, postorder
 from dmlite.hop.ops import BY_NAME
 from dmlite.hop.program import Root
-from dmlite.plan.regions import Region, Regions, contracted, is_total, parts, without_cycles
+from dmlite.plan.chunked import ChunkRegions, Chunks
+from dmlite.plan.placement import Placement
+from dmlite.plan.regions import Region, Regions, Unit, contracted, is_total, parts, without_cycles
 from dmlite.plan.sampled import Sampled
 from dmlite.plan.sampling import Sampling
 from dmlite.rewrite.driver import count_uses
@@ -33,6 +36,7 @@ class Step:
     belongs to a variable only if nothing else refers to it. recycle: the variable whose old, dead value may take the result.
     owned: the target of a left-indexing, or what a product is added to, may be changed in place. dead: values no later step needs.
     region: the steps it runs with, block of rows by block of rows; takes: a dead value from outside whose buffer may take the result.
+    there: the workers run it.
     """
 
     hop: Hop
@@ -43,8 +47,9 @@ class Step:
     recycle: str | None = None
     owned: bool = False
     dead: list[Hop] = field(default_factory=list)
-    region: Region | Sampled | None = None
+    region: Region | Sampled | Chunks | None = None
     takes: Hop | None = None
+    there: bool = False
 
 
 @dataclass
@@ -58,6 +63,8 @@ class BlockPlan:
     facts: FactTable
     dense: dict[Hop, bool]
     internal: set[Hop]  # whole numbers that only index and compare: no overflow can be seen
+    places: Mapping[Hop, Placement] = field(default_factory=dict)  # where operators run, in a plan that uses workers
+    chunked: frozenset[Hop] = frozenset()  # values that lie on workers
 
 
 _INT_ARITHMETIC = frozenset({"add", "sub", "mul"})
@@ -67,9 +74,19 @@ _HIDING = frozenset({"index", "leftindex", "lt", "le", "gt", "ge", "eq", "ne"})
 class Planner:
     """Plans one block for live-ins with the given facts."""
 
-    def __init__(self, roots: list[Root], facts: FactTable, live_after: set[str], spans: Mapping[Hop, Span], *, together: bool = True):
-        """together: whether operators on large arrays may run as regions."""
+    def __init__(
+        self,
+        roots: list[Root],
+        facts: FactTable,
+        live_after: set[str],
+        spans: Mapping[Hop, Span],
+        *,
+        together: bool = True,
+        there: frozenset[Hop] = frozenset(),
+    ):
+        """together: whether operators on large arrays may run as regions. there: what the workers run."""
         self.together = together
+        self.there = there
         self.roots = roots
         self.facts = facts
         self.live_after = live_after
@@ -87,7 +104,7 @@ class Planner:
         steps: list[Step] = []
         order = list(postorder(hops))
         regions = self._regions(order, hops)
-        for value in (v for r in regions if isinstance(r, Region) for v in r.turned()):
+        for value in (v for r in regions if isinstance(r, (Region, Chunks)) for v in r.turned()):
             left[value] += 1
             holders[self.buffer[value]] += 1
         units = list(contracted(order, regions, self.facts))
@@ -96,8 +113,8 @@ class Planner:
                 left[arg] += 1
                 holders[self.buffer[arg]] += 1
         for unit in units:
-            if isinstance(unit, Sampled):
-                steps.extend(self._sampled(unit, left, holders))
+            if isinstance(unit, (Sampled, Chunks)):
+                steps.extend(self._elsewhere(unit, left, holders))
             elif isinstance(unit, Region):
                 steps.extend(self._together(unit, left, holders))
             elif unit.op == LIVE_IN:
@@ -106,15 +123,22 @@ class Planner:
                 steps.append(self._step(unit, left, holders))
         return BlockPlan(steps, inputs, recycled, outputs, self.facts, self.dense, self._internal(hops))
 
-    def _regions(self, order: list[Hop], roots: list[Hop]) -> list[Region | Sampled]:
+    def _regions(self, order: list[Hop], roots: list[Hop]) -> list[Region | Sampled | Chunks]:
+        chunks = ChunkRegions(order, roots, self.facts, self.there).find() if self.there else []
         if not self.together:
-            return []
-        sampled = Sampling(order, roots, self.facts).find()
-        dense = Regions(order, roots, self.facts, {h for s in sampled for h in s.hops}).find()
-        return without_cycles(order, [*sampled, *dense])
+            return self._whole_or_single(order, chunks, [])
+        sampled = Sampling(order, roots, self.facts, self.there).find()
+        dense = Regions(order, roots, self.facts, self.there.union(*(s.hops for s in sampled))).find()
+        return self._whole_or_single(order, chunks, [*sampled, *dense])
+
+    def _whole_or_single(self, order: list[Hop], chunks: list[Chunks], others: list[Region | Sampled]) -> list[Any]:
+        """Regions that do not wait for each other; of a chunk region that would, each member is one of its own."""
+        kept = without_cycles(order, [*chunks, *others])
+        singles = (Chunks(c.rows, [h], [h], [], {h: c.roles[h]}) for c in chunks if c not in kept for h in c.hops)
+        return [*kept, *singles]
 
     @staticmethod
-    def _computed_again(units: list[Hop | Region | Sampled]) -> Iterator[Hop]:
+    def _computed_again(units: list[Hop | Unit]) -> Iterator[Hop]:
         """Values that several sampled regions compute at their cells, once for each time but the first."""
         seen: set[Hop] = set()
         for unit in units:
@@ -145,11 +169,11 @@ class Planner:
 
     def _step(self, hop: Hop, left: Counter[Hop], holders: Counter[Hop]) -> Step:
         fact = self.facts[hop]
-        step = Step(hop, fact, fact.dense, self.spans.get(hop))
+        step = Step(hop, fact, fact.dense, self.spans.get(hop), there=hop in self.there)
         self.dense[hop] = step.dense
-        step.owned = hop.op in ("leftindex", "gemm") and self._may_overwrite(hop.args[0], left, holders)
-        step.reuse = self._reusable(hop, fact, step.dense, left, holders)
-        if step.reuse is None and step.dense and hop.op in FRESH and (fact.cells or 0) >= RECYCLE_CELLS:
+        step.owned = hop.op in ("leftindex", "gemm") and not step.there and self._may_overwrite(hop.args[0], left, holders)
+        step.reuse = None if step.there else self._reusable(hop, fact, step.dense, left, holders)
+        if step.reuse is None and step.dense and hop.op in FRESH and (fact.cells or 0) >= RECYCLE_CELLS and not step.there:
             step.recycle = self.recycled.get(hop)
         for arg in hop.args:
             left[arg] -= 1
@@ -187,10 +211,11 @@ class Planner:
                 step.recycle = None
         return steps
 
-    def _sampled(self, region: Sampled, left: Counter[Hop], holders: Counter[Hop]) -> list[Step]:
-        """The steps of a sampled region. Buffers are taken only where its operators run one after another."""
-        inside = set(region.hops)
+    def _elsewhere(self, region: Sampled | Chunks, left: Counter[Hop], holders: Counter[Hop]) -> list[Step]:
+        """The steps of a sampled region, or of one on workers. Buffers are taken only where its operators run one after another."""
+        inside = {*region.hops, *region.absorbed}
         steps = [self._step(hop, left, holders) for hop in region.hops]
+        self._release_turned(region, steps, left, holders)
         steps[-1].dead = [a for s in steps for a in s.dead if a not in inside]
         for step in steps:
             step.region = region
@@ -199,6 +224,16 @@ class Planner:
             if step.reuse is not None and step.hop.args[step.reuse] not in inside:
                 step.reuse = None
         return steps
+
+    def _release_turned(self, region: Sampled | Chunks, steps: list[Step], left: Counter[Hop], holders: Counter[Hop]) -> None:
+        """What members read behind transposes that are not computed has been read."""
+        if not isinstance(region, Chunks):
+            return
+        for value in (*(t.args[0] for t in region.absorbed), *region.turned()):
+            left[value] -= 1
+            holders[self.buffer[value]] -= 1
+            if not left[value] and value.op not in (LITERAL, LIVE_IN):
+                steps[-1].dead.append(value)
 
     def _is_free(self, value: Hop, left: Counter[Hop], holders: Counter[Hop]) -> bool:
         """Whether nothing will read a value or its buffer any more, and it is this block's to overwrite."""

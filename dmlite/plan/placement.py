@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from dmlite.hop.cost import bytes_of, estimate
 from dmlite.hop.infer import FactTable
@@ -12,9 +12,12 @@ from dmlite.hop.machine import Device, Machine, seconds_text
 from dmlite.hop.node import LITERAL, Hop
 from dmlite.hop.ops import BY_NAME
 from dmlite.memory import human
-from dmlite.plan.physical import BlockPlan
+
+if TYPE_CHECKING:
+    from dmlite.plan.physical import BlockPlan
 
 LOCAL: Final = "local"
+DASK: Final = "dask"
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,8 @@ class Placement:
 def place(plan: BlockPlan, machine: Machine | None = None) -> dict[Hop, Placement]:
     """Where each step of a plan runs. Devices hold no kernels yet, so that is here; the reason tells what speaks against each."""
     machine = plan.facts.machine if machine is None else machine
+    if plan.places:
+        return {step.hop: plan.places[step.hop] for step in plan.steps}
     return {step.hop: Placement(LOCAL, why_local(step.hop, plan.facts, machine)) for step in plan.steps}
 
 

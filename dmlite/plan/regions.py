@@ -10,14 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Final
+from typing import Final, Protocol
 
 from dmlite.hop.cost import FUNCTION, estimate
 from dmlite.hop.facts import Fact
 from dmlite.hop.infer import FactTable
 from dmlite.hop.node import LITERAL, LIVE_IN, Hop, users
 from dmlite.hop.ops import BY_NAME
-from dmlite.plan.sampled import Sampled
 
 REGION_CELLS: Final = 1 << 17  # of the largest value; with fewer all values stay in cache anyway
 THIN: Final = 32  # columns of a product up to which reading its large operand takes longer than computing
@@ -35,6 +34,23 @@ _CHAINS: Final = frozenset({"mmchain", "mmchain_w", "mmchain_y"})  # read their 
 _WIDEST: Final = 1 << 15  # columns up to which a block of rows fits into a cache
 _MODULES: Final = ("elementwise.", "fused.")
 _NOT_CELLWISE: Final = frozenset({"tak", "tak3", "tak_rows", "tak_cols", "sumsq_diff"})
+
+
+class Unit(Protocol):
+    """Operators that run together, wherever. absorbed: what only they read, and none computes; inner: what exists inside alone."""
+
+    hops: list[Hop]
+    outputs: list[Hop]
+
+    @property
+    def absorbed(self) -> Sequence[Hop]: ...
+
+    @property
+    def inner(self) -> frozenset[Hop]: ...
+
+    def needs(self, facts: FactTable) -> list[Hop]:
+        """What must be there before they start."""
+        ...
 
 
 @dataclass(eq=False)
@@ -244,7 +260,7 @@ class Regions:
         return flops is not None and flops >= FUNCTION * (self.facts[hop].cells or 0)
 
 
-def contracted(order: Sequence[Hop], regions: Iterable[Region | Sampled], facts: FactTable) -> Iterator[Hop | Region | Sampled]:
+def contracted(order: Sequence[Hop], regions: Iterable[Unit], facts: FactTable) -> Iterator[Hop | Unit]:
     """The order with every region in one place, behind all it needs and before all that needs it."""
     regions = list(regions)
     home = {h: r for r in regions for h in r.hops if h not in r.inner}
@@ -253,7 +269,7 @@ def contracted(order: Sequence[Hop], regions: Iterable[Region | Sampled], facts:
     for hop in order:
         if hop in absorbed:
             continue
-        stack: list[tuple[Hop | Region | Sampled, bool]] = [(home.get(hop, hop), False)]
+        stack: list[tuple[Hop | Unit, bool]] = [(home.get(hop, hop), False)]
         while stack:
             unit, ready = stack.pop()
             if ready:
@@ -265,7 +281,7 @@ def contracted(order: Sequence[Hop], regions: Iterable[Region | Sampled], facts:
                 stack.extend((home.get(a, a), False) for a in reversed(needs))
 
 
-def without_cycles(order: Sequence[Hop], regions: Iterable[Region | Sampled]) -> list[Region | Sampled]:
+def without_cycles(order: Sequence[Hop], regions: Iterable[Unit]) -> list[Unit]:
     """Regions of which none needs a result of another that needs one of its own; of those that do, the last are left out."""
     kept = list(regions)
     while len(kept) > 1:
@@ -279,7 +295,7 @@ def without_cycles(order: Sequence[Hop], regions: Iterable[Region | Sampled]) ->
     return kept
 
 
-def _needed(order: Sequence[Hop], regions: Sequence[Region | Sampled]) -> list[set[int]]:
+def _needed(order: Sequence[Hop], regions: Sequence[Unit]) -> list[set[int]]:
     """For each region, those whose results it needs, directly or not."""
     home = {h: i for i, r in enumerate(regions) for h in r.outputs}
     below: dict[Hop, frozenset[int]] = {}

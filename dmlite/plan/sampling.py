@@ -39,8 +39,10 @@ _EXTREMES: Final = frozenset({"min_agg", "max_agg"})
 class Sampling:
     """Finds the sampled regions of one block."""
 
-    def __init__(self, order: Sequence[Hop], roots: Iterable[Hop], facts: FactTable):
-        self.order = [h for h in order if h.op not in (LITERAL, LIVE_IN)]
+    def __init__(self, order: Sequence[Hop], roots: Iterable[Hop], facts: FactTable, taken: Iterable[Hop] = ()):
+        """taken: operators that run otherwise."""
+        others = frozenset(taken)
+        self.order = [h for h in order if h.op not in (LITERAL, LIVE_IN) and h not in others]
         self.leaves = [h for h in order if h.op == LIVE_IN]
         self.facts = facts
         self.place = {h: i for i, h in enumerate(self.order)}

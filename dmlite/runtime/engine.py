@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from dmlite.backends.local import registry
-from dmlite.backends.local.jit.kernel import Kernel
-from dmlite.backends.local.storage import SPARSE_LIMIT, is_matrix
+from dmlite.backends.local import loading
+from dmlite.backends.local.storage import SPARSE_LIMIT, is_chunked, is_matrix, plan_key
 from dmlite.backends.local.threads import BLAS
 from dmlite.codegen.control import FunctionWriter
 from dmlite.codegen.emit import Code, Emitter
-from dmlite.codegen.templates import NUMPY_NAMES
+from dmlite.codegen.loops import Loop
+from dmlite.codegen.templates import python_name
 from dmlite.config import Config, nested_calls, settings
 from dmlite.hop.facts import Fact, constant, matrix, scalar, vtype_of
 from dmlite.hop.infer import FactTable, Sketches
@@ -24,13 +24,12 @@ from dmlite.hop.machine import DEFAULT, Machine
 from dmlite.hop.mnc import expected_count, sketch_of
 from dmlite.hop.program import Block, ForNode, FunctionInstance, Program, WhileNode
 from dmlite.plan.memory import refuse
-from dmlite.plan.physical import Planner
+from dmlite.plan.planning import plan_of
 from dmlite.rewrite.driver import Firing
 from dmlite.rewrite.phases import optimise
 from dmlite.runtime import system
 from dmlite.runtime.errors import Traces
 from dmlite.runtime.hot import HotLoop
-from dmlite.runtime.ownership import LOCAL_REFS, PARAM_REFS, refcount
 from dmlite.runtime.parfor import parfor
 from dmlite.runtime.signature import Signature
 from dmlite.runtime.stats import Stats
@@ -143,12 +142,13 @@ class Engine:
             self.stats.loops.append(loop)
         return name
 
-    def _load(self, name: str, source: str, lines: Mapping[int, Any], namespace: dict[str, Any]) -> Callable[..., Any]:
+    def _load(
+        self, name: str, source: str, lines: Mapping[int, Any], namespace: dict[str, Any], loops: Mapping[str, Loop] | None = None
+    ) -> Callable[..., Any]:
         filename = f"<dml {name}>"
         self.sources[name] = source
         self.traces.register(filename, lines)
-        exec(compile(source, filename, "exec"), namespace)  # noqa: S102 - our own text: names are generated, constants repr-ed
-        return namespace[name]
+        return loading.load(source, name, filename, namespace, loops or {})
 
     # ------------------------------------------------------------ blocks
     def _dispatcher(self, name: str, block: Block) -> Callable[..., Any]:
@@ -172,7 +172,7 @@ class Engine:
     @staticmethod
     def _keys(plans: dict[Any, Any], make: Callable[..., Any]) -> dict[str, Any]:
         """What the source of a dispatcher refers to."""
-        return {"plans": plans, "make": make, "kind_key": kind_key, "ndarray": np.ndarray}
+        return {"plans": plans, "make": make, "kind_key": kind_key, "plan_key": plan_key, "ndarray": np.ndarray}
 
     def _lazy(self, name: str, block: Block) -> Callable[..., Any]:
         """A block whose plan depends on nothing at run time is planned at its first call."""
@@ -189,67 +189,68 @@ class Engine:
             n: fact_of(v, block.fact_in(n), known_value=n in by_value, counted=n not in block.varying)
             for n, v in zip(inputs, args, strict=False)
         }
-        sketches = {n: partial(sketch_of, v) for n, v in zip(inputs, args, strict=False) if is_matrix(v) and not facts_in[n].dense}
-        planned = self.plan_block(f"{name}_{next(self._numbers)}", block, facts_in, sketches)
+        chunked = frozenset(n for n, v in zip(inputs, args, strict=False) if is_chunked(v))
+        here = ((n, v) for n, v in zip(inputs, args, strict=False) if is_matrix(v) and n not in chunked)
+        sketches = {n: partial(sketch_of, v) for n, v in here if not facts_in[n].dense}
+        planned = self.plan_block(f"{name}_{next(self._numbers)}", block, facts_in, sketches, chunked)
         refuse(self.runs[-1].plan, self.config.memory)
         if any(step.hop.op in _PRODUCTS for step in self.runs[-1].plan.steps):
             self.multiplies = True
             BLAS.calm()
         return planned
 
-    def plan_block(self, name: str, block: Block, facts_in: Mapping[str, Fact], sketches: Sketches | None = None) -> Callable[..., Any]:
-        """Rewrite, plan, generate and load one block for the given facts; `sketches` of its sparse inputs, where they are at hand."""
+    def plan_block(
+        self,
+        name: str,
+        block: Block,
+        facts_in: Mapping[str, Fact],
+        sketches: Sketches | None = None,
+        chunked: frozenset[str] = frozenset(),
+        *,
+        show: bool = False,
+    ) -> Callable[..., Any]:
+        """Rewrite, plan, generate and load one block for the given facts; `sketches` of its sparse inputs, where they are at hand.
+
+        chunked: inputs that lie on workers. show: the plan is to be looked at.
+        """
         with settings(**vars(self.config)):
             facts = FactTable(facts_in, lenient=True, sketches=sketches, machine=self.machine)
             roots, firings = optimise(block, facts, self.config.opt_level)
-        planner = Planner(roots, facts, block.live_after, block.spans, together=self.config.opt_level >= 2)
-        plan = planner.plan(block.inputs, block.recycled)
+            plan = plan_of(roots, facts, block, self.machine, self.config, chunked, show=show)
         facts.forget_sketches()  # plans outlive the values
         code = Emitter(plan, name, stats=self.stats is not None).emit()
         self.runs.append(BlockRun(block, facts_in, firings, code, plan))
-        namespace = self._namespace(code, plan)
-        function = self._load(name, code.source, code.lines, namespace)
-        for part, loop in code.loops.items():
-            namespace[part] = Kernel(namespace[part], loop)
-        return function
+        return self._load(name, code.source, code.lines, self._namespace(code, plan), code.loops)
 
     def preview(self, block: Block) -> BlockRun:
         """The plan of a block for what is known at compile time; matrices count as dense arrays unless few non-zeros are expected."""
         facts = {n: block.fact_in(n) for n in block.inputs}
         arrays = {n: f.is_matrix and (f.sparsity is None or f.sparsity > SPARSE_LIMIT) for n, f in facts.items()}
-        self.plan_block(f"preview_{next(self._numbers)}", block, {n: replace(f, dense=arrays[n]) for n, f in facts.items()})
+        self.plan_block(f"preview_{next(self._numbers)}", block, {n: replace(f, dense=arrays[n]) for n, f in facts.items()}, show=True)
         return self.runs.pop()
 
     def _namespace(self, code: Code, plan: Any) -> dict[str, Any]:
-        namespace: dict[str, Any] = {n: getattr(np, n.removeprefix("np_")) for n in NUMPY_NAMES}
-        namespace |= {
-            "nan": float("nan"),
-            "inf": float("inf"),
-            "refcount": refcount,
-            "param_refs": PARAM_REFS,
-            "local_refs": LOCAL_REFS,
-            "ndarray": np.ndarray,
-        }
-        for kernel in code.kernels:
-            python_name = kernel.replace(".", "__")
-            namespace[python_name] = self._effects.get(python_name) or self._kernel(kernel)
+        others = {python_name(k): self._kernel(k) for k in code.kernels if k.startswith(("system.", "dask:"))}
+        namespace = {**loading.names(code.kernels, others), **code.chunks}
         if self.stats is not None:
             namespace |= {"clock": self.stats.clock, "record": self.stats.recorder(plan.steps)}
         return namespace
 
-    @staticmethod
-    def _kernel(name: str) -> Callable[..., Any]:
+    def _kernel(self, name: str) -> Callable[..., Any]:
+        """One that is not of the local room."""
         module, function = name.split(".")
-        if module == "system":
-            return getattr(system, function)
-        return registry.kernel(module, function)
+        if module.startswith("dask:"):
+            from dmlite.backends.dask.registry import kernel
+
+            return kernel(module.removeprefix("dask:"), function)
+        return self._effects.get(python_name(name)) or getattr(system, function)
 
 
 def kind_key(value: Any) -> Any:
     """What a plan depends on when not even the kind of a value is known beforehand."""
     if not is_matrix(value):
         return value.__class__
-    return value.shape, -1 if isinstance(value, np.ndarray) else value.nnz.bit_length()
+    return value.shape, -1 if isinstance(value, np.ndarray) else plan_key(value)
 
 
 def fact_of(value: Any, known: Fact, *, known_value: bool, counted: bool) -> Fact:
@@ -273,8 +274,11 @@ def _matrix_fact(value: Any, known: Fact, counted: bool) -> Fact:
     """Of the non-zeros, only what the key of the plan tells: their number of binary digits. The count itself is an expectation."""
     rows, cols = value.shape
     least, most = 0, rows * cols
-    dense = isinstance(value, np.ndarray)
-    if dense:
+    chunked = is_chunked(value)
+    dense = value.dense if chunked else isinstance(value, np.ndarray)
+    if chunked and value.nnz is None:
+        expected = known.nnz_avg
+    elif dense and not chunked:
         expected = expected_count(value) if counted else known.nnz_avg
     else:
         digits, expected = value.nnz.bit_length(), float(value.nnz)

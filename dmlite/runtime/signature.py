@@ -41,7 +41,7 @@ class Signature:
 
     def _part(self, x: str, name: str, fact: Fact) -> str:
         if fact.kind == "matrix":
-            return f"{x}.shape, -1 if {x}.__class__ is ndarray else {x}.nnz.bit_length()"
+            return f"{x}.shape, -1 if {x}.__class__ is ndarray else plan_key({x})"
         if fact.kind == "unknown":
             return f"kind_key({x})" + (f", {x} if {x}.__class__ is int or {x}.__class__ is float else 0" if name in self.by_value else "")
         if fact.kind == "scalar":

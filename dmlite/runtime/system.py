@@ -101,6 +101,13 @@ def describe(value: Any) -> str:
     return f"the string {value!r}" if isinstance(value, str) else f"the scalar {scalar_text(value)}"
 
 
+def collect(x: Any) -> Any:
+    """A matrix of workers, here."""
+    from dmlite.backends.dask import moves
+
+    return moves.collect(x)
+
+
 def is_set(value: Any) -> bool:
     return value is not UNSET
 

@@ -122,8 +122,7 @@ def _dispatch(argv: list[str]) -> int:
     if options.ignored:
         sys.stderr.write(f"dmlite: {', '.join(options.ignored)} has no effect\n")
     changes: dict[str, Any] = ({"traceback": True} if options.debug else {}) | ({} if options.opt is None else {"opt_level": options.opt})
-    if options.memory is not None:
-        changes["memory"] = options.memory
+    changes |= {n: v for n in ("memory", "exec", "cluster") if (v := getattr(options, n)) is not None}
     with settings(**changes):
         return command.action(options)
 
@@ -318,7 +317,7 @@ _PARAMETERS: Final = """
 COMMANDS: Final[dict[str, Command]] = {
     "run": Command(
         run,
-        frozenset(_SCRIPT | {"explain", "stats", "seed", "opt", "memory", "exec", "gpu", "config"}),
+        frozenset(_SCRIPT | {"explain", "stats", "seed", "opt", "memory", "exec", "cluster", "gpu", "config"}),
         "run FILE [-nvargs NAME=VALUE ...] [-args VALUE ...] [--explain LEVEL] [--stats [N]] [--seed S] [--opt N] [--memory SIZE]",
         "Run a script",
         f"""{_PARAMETERS}  --explain [LEVEL]       first show the program: ast, hops, plan, runtime or trace
@@ -328,13 +327,14 @@ COMMANDS: Final[dict[str, Command]] = {
                           4 all equal forms of a block, of which the cheapest is run
   --memory SIZE           what the script may take, as 8GB (70 % of what is free); what cannot fit is refused before it runs
   -f FILE, -s TEXT        the script, in a file or as text; FILE may be - for stdin
-  -exec MODE              accepted for SystemDS
+  --exec MODE             where operators may run: auto (the default), local, or dask (all that is large enough to be cut)
+  --cluster ADDRESS       of a Dask scheduler; without it, processes of this machine are started when a plan needs them
   --debug                 show Python frames with errors
 """,
     ),
     "explain": Command(
         explain,
-        frozenset(_SCRIPT | {"level", "inputs", "explain", "format", "analyze", "opt", "memory", "o", "out"}),
+        frozenset(_SCRIPT | {"level", "inputs", "explain", "format", "analyze", "opt", "memory", "exec", "cluster", "o", "out"}),
         "explain FILE [--level LEVEL] [--format FORMAT] [--analyze] [-o OUT] [--inputs X,y] [-nvargs NAME=VALUE ...]",
         "Show what a script is compiled to",
         f"""{_PARAMETERS}  --level LEVEL           ast (syntax), hops (operators, shapes), plan (rewritten; with kernels, places, what was
@@ -343,6 +343,8 @@ COMMANDS: Final[dict[str, Command]] = {
   --analyze               run the script, and put measured time, sizes and memory beside the estimates
   --opt N                 how much is rewritten, from 0 (nothing) to 4; 2 is what runs by default
   --memory SIZE           what the script may take, as 8GB (70 % of what is free)
+  --exec MODE             where operators may run: auto (the default), local, or dask (all that is large enough to be cut)
+  --cluster ADDRESS       of a Dask scheduler
   -o OUT                  write to a file
   --inputs X,y            variables that a Python program binds
 """,
@@ -361,10 +363,12 @@ COMMANDS: Final[dict[str, Command]] = {
     ),
     "check": Command(
         check,
-        frozenset({"inputs", "nvargs", "args", "memory", "debug"}),
+        frozenset({"inputs", "nvargs", "args", "memory", "exec", "cluster", "debug"}),
         "check FILE ... [--inputs X,y] [--memory SIZE] [-nvargs NAME=VALUE ...]",
         "Report every problem of scripts without running them",
         f"""{_PARAMETERS}  --memory SIZE           what programs may take (70 % of what is free); what cannot fit is an error
+  --exec MODE             where operators may run: auto (the default), local, or dask (all that is large enough to be cut)
+  --cluster ADDRESS       of a Dask scheduler
   --inputs X,y            variables that a Python program binds
 """,
     ),

@@ -21,6 +21,16 @@ LEVELS: Final = {
     "recompile_runtime": "runtime",
     "codegen": "runtime",
 }
+MODES: Final = {
+    "auto": "auto",
+    "local": "local",
+    "dask": "dask",
+    "singlenode": "local",
+    "hybrid": "auto",
+    "hybrid_spark": "auto",
+    "spark": "dask",
+    "hadoop": "dask",
+}
 _INTEGER: Final = re.compile(r"[+-]?[0-9]+\Z")
 _NUMBER: Final = re.compile(r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|NaN|Infinity)\Z")
 _ESCAPE: Final = re.compile(r"""\\([btnfr"'\\])""")
@@ -43,6 +53,8 @@ class Options:
     seed: int | None = None
     opt: int | None = None
     memory: int | None = None
+    exec: str | None = None
+    cluster: str | None = None
     inputs: list[str] = field(default_factory=list)
     out: str | None = None
     format: str | None = None
@@ -158,12 +170,15 @@ def _memory(options: Options, rest: list[str]) -> None:
 
 
 def _mode(options: Options, rest: list[str]) -> None:
-    """Execution modes are accepted and mean nothing: there is one."""
-    mode = _value(rest, "-exec")
-    if mode not in ("singlenode", "hybrid", "spark", "hybrid_spark", "hadoop"):
-        raise UsageError(f"-exec is singlenode, hybrid or spark, not '{mode}'")
-    if mode == "spark":
-        options.ignored.append("-exec spark")
+    """Where operators may run; SystemDS has other names for it."""
+    mode = _value(rest, "--exec")
+    if mode not in MODES:
+        raise UsageError(f"--exec is auto, local or dask, not '{mode}'")
+    options.exec = MODES[mode]
+
+
+def _cluster(options: Options, rest: list[str]) -> None:
+    options.cluster = _value(rest, "--cluster")
 
 
 def _gpu(options: Options, rest: list[str]) -> None:
@@ -196,6 +211,7 @@ HANDLERS: Final[dict[str, Callable[[Options, list[str]], None]]] = {
     "opt": _opt,
     "memory": _memory,
     "exec": _mode,
+    "cluster": _cluster,
     "gpu": _gpu,
     "config": _config,
     "inputs": _inputs,

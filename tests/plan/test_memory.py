@@ -125,9 +125,9 @@ def test_a_matrix_of_unknown_density_is_not_refused():
 def test_check_reports_and_explain_shows(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     script("X = rand(rows=4000, cols=1000)\nprint(sum(exp(X)) + sum(cumsum(X)))\n")
-    assert main(["check", "x.dml", "--memory", "10MB"]) == 1
+    assert main(["check", "x.dml", "--memory", "10MB", "--exec", "local"]) == 1
     assert "'rand' needs 32.0 MB (result 32.0 MB), more than the 10.0 MB" in capsys.readouterr().err
-    assert main(["run", "x.dml", "--memory=10MB"]) == 1
+    assert main(["run", "x.dml", "--memory=10MB", "--exec", "local"]) == 1
     assert main(["run", "x.dml", "--memory", "1GB"]) == 0
     capsys.readouterr()
     assert main(["explain", "x.dml", "--memory", "10MB"]) == 0
@@ -141,7 +141,7 @@ def test_check_reports_and_explain_shows(tmp_path, monkeypatch, capsys):
 
 # ---------------------------------------------------------------- refused when sizes become known
 def run(text: str, memory: int | None, **inputs):
-    with settings(memory=memory):
+    with settings(memory=memory, exec="local"):
         return MLContext().execute(dml(text).input(**inputs).output("Z")).get("Z")
 
 

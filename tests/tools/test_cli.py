@@ -151,7 +151,7 @@ def test_what_has_no_effect_is_said(cli):
     script("print(1)")
     status, out, err = cli("-f", "x.dml", "-gpu", "force", "-config", "SystemDS-config.xml", "-exec", "spark")
     assert (status, out) == (0, "1\n")
-    assert err == "dmlite: -gpu, -config SystemDS-config.xml, -exec spark has no effect\n"
+    assert err == "dmlite: -gpu, -config SystemDS-config.xml has no effect\n"
 
 
 def test_files_are_found_from_the_working_directory_and_imports_from_the_script(cli, folder):

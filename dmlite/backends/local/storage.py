@@ -64,6 +64,16 @@ def with_cells(x: csr_array, data: np.ndarray) -> Matrix:
     return settle(type(x)((data, x.indices.copy(), x.indptr.copy()), shape=x.shape))
 
 
+def is_chunked(x: Any) -> bool:
+    """Whether a runtime value is a matrix on workers."""
+    return hasattr(x, "session")
+
+
+def plan_key(x: Any) -> Any:
+    """What plans depend on besides the shape, of a matrix that is not an array: of CSR, how many digits its non-zeros have."""
+    return x.key if hasattr(x, "key") else x.nnz.bit_length()
+
+
 def choose(x: np.ndarray) -> Matrix:
     """CSR when a dense result turned out to be sparse and large enough for that to pay."""
     if x.size < 4096 or x.shape[1] == 1:

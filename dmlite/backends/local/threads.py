@@ -13,8 +13,23 @@ if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
 
+_here = threading.local()
+
+
+@contextmanager
+def one() -> Iterator[None]:
+    """Inside, this thread asks no others for help: who runs many of it beside each other has shared out the cores."""
+    before, _here.alone = getattr(_here, "alone", False), True
+    try:
+        yield
+    finally:
+        _here.alone = before
+
+
 def cores() -> int:
-    """The cores this process may run on."""
+    """The cores this thread may use."""
+    if getattr(_here, "alone", False):
+        return 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from dmlite.hop.ops.row import Op
+from dmlite.hop.ops.row import Op, same
 
 _READ = (
     "filename: T, data_type: T = ?, value_type: T = ?, rows: D = ?, cols: D = ?, nnz: D = ?, format: T = ?, sep: T = ?, "
@@ -34,5 +34,6 @@ ROWS: Final[tuple[Op, ...]] = (
         "The text of a value, matrices cell by cell.",
     ),
     Op("literals", "*items: A", "V", "system.literals", "A literal list whose elements are computed.", spelling="[]"),
+    Op("collect", "X: M", "M", "system.collect", "A matrix of the workers, here.", size=same, nnz=lambda x: x.nnz, spelling="collect()"),
     Op("is_set", "x: A", "B", "system.is_set", "Whether a variable that depends on the path is bound.", spelling="exists()"),
 )

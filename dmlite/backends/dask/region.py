@@ -1,0 +1,69 @@
+"""Chunk regions: one task for each chunk, and the results of all."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any, Final
+
+from dmlite.backends.dask.chunked import Chunked
+from dmlite.backends.dask.cluster import Session, session
+from dmlite.backends.dask.moves import aligned, collect, cut
+from dmlite.backends.dask.worker import Shipped
+from dmlite.backends.dask.worker import run as run_chunk
+from dmlite.codegen.chunked import ChunkCode, Output
+from dmlite.config import config
+
+_HERE: Final = 4 << 20  # bytes of partial results of all chunks up to which they are joined here
+
+
+def run(code: ChunkCode, split: Sequence[Any], whole: Sequence[Any]) -> tuple[Any, ...]:
+    """The results of a region: `Chunked` ones, and those that are joined, which are here.
+
+    split: matrices that tasks get a chunk of, here or on the workers. whole: values that every task gets. Raises DMLRuntimeError at
+    the line of DML whose task failed.
+    """
+    at = next((x.session for x in split if isinstance(x, Chunked)), None) or session()
+    bounds = next((x.bounds for x in split if isinstance(x, Chunked)), None) or cut(at, split)
+    columns = [aligned(at, x, bounds).parts for x in split]
+    sent = [_sent(at, w) for w in whole]
+    shipped = [_shipped(at, code, high - low) for low, high in itertools.pairwise(bounds)]
+    n = len(shipped)
+    futures = at.each(run_chunk, shipped, *columns, *([w] * n for w in sent), name=code.name)
+    results = (
+        [futures]
+        if len(code.outputs) == 1
+        else [at.each(_pick, futures, [i] * n, name=f"{code.name}-pick") for i in range(len(code.outputs))]
+    )
+    return tuple(_result(at, output, parts, bounds, code.name) for output, parts in zip(code.outputs, results, strict=True))
+
+
+def _pick(results: tuple[Any, ...], which: int) -> Any:
+    return results[which]
+
+
+def _sent(at: Session, value: Any) -> Any:
+    """A value that every task needs: small ones travel with the task."""
+    if isinstance(value, Chunked):
+        value = collect(value)
+    return at.shared(value)
+
+
+def _shipped(at: Session, code: ChunkCode, rows: int) -> Shipped:
+    made = code.code(rows)
+    name = made.source.split("(", 1)[0].removeprefix("def ") if not made.loops else _last_function(made.source)
+    at.lines[name] = made.lines
+    return Shipped(name, made.source, tuple(sorted(made.kernels)), made.loops, len(code.region.split()), config().compile)
+
+
+def _last_function(source: str) -> str:
+    """The function of the block stands behind those that it calls."""
+    return source.rsplit("\ndef ", 1)[-1].split("(", 1)[0].removeprefix("def ")
+
+
+def _result(at: Session, output: Output, parts: list[Any], bounds: Sequence[int], name: str) -> Any:
+    if output.join is None:
+        cols = output.fact.cols
+        assert cols is not None
+        return Chunked(at, parts, bounds, cols, dense=output.fact.dense)
+    return at.total(parts, output.join, name, small=8 * (output.fact.cells or 1) * len(parts) <= _HERE)

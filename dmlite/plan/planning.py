@@ -1,0 +1,58 @@
+"""The plan of one block: where its operators run, then how."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from dmlite.config import Config
+from dmlite.errors import DMLRuntimeError
+from dmlite.hop.infer import FactTable
+from dmlite.hop.machine import Machine
+from dmlite.hop.program import Block, Root
+from dmlite.plan.distribute import Distributor
+from dmlite.plan.memory import check, exceeds, peak_of
+from dmlite.plan.physical import BlockPlan, Planner
+
+_CUT: Final = 1 << 10  # parts of a chunk that a value has at least, where all that is large enough is distributed
+
+
+def plan_of(
+    roots: list[Root],
+    facts: FactTable,
+    block: Block,
+    machine: Machine,
+    config: Config,
+    chunked: frozenset[str] = frozenset(),
+    *,
+    show: bool = False,
+) -> BlockPlan:
+    """The cheapest plan that fits: all here where that is so.
+
+    chunked: inputs that lie on workers. show: the plan is to be looked at, so it need not fit. Raises DMLRuntimeError at an operator
+    that fits nowhere.
+    """
+    if machine.cluster is not None and (chunked or config.exec == "dask"):
+        return _distributed(roots, facts, block, machine, config, chunked)
+    plan = Planner(roots, facts, block.live_after, block.spans, together=config.opt_level >= 2).plan(block.inputs, block.recycled)
+    if machine.cluster is None or config.exec == "local" or not exceeds(facts, roots, machine.budget):
+        return plan
+    given = frozenset() if config.memory is not None else frozenset(block.inputs)
+    if (peak_of(plan, given) or 0) <= machine.budget:
+        return plan
+    try:
+        return _distributed(roots, facts, block, machine, config, chunked)
+    except DMLRuntimeError:
+        if not show:
+            check(plan, machine.budget, 0.0, given)
+        return plan  # it is not certain that it does not fit
+
+
+def _distributed(roots: list[Root], facts: FactTable, block: Block, machine: Machine, config: Config, chunked: frozenset[str]) -> BlockPlan:
+    forced = config.exec == "dask"
+    free = frozenset() if config.memory is not None else frozenset(block.inputs)
+    distributor = Distributor(facts, chunked, machine, forced, least=config.chunk // _CUT if forced else 0, free=free)
+    found = distributor.distribute(roots, block.spans)
+    planner = Planner(found.roots, facts, block.live_after, found.spans, together=config.opt_level >= 2, there=found.there)
+    plan = planner.plan(block.inputs, block.recycled)
+    plan.places, plan.chunked = found.places, found.chunked
+    return plan
