@@ -105,8 +105,8 @@ def join_all(join: str, *parts: Any) -> Any:
     """Partial results as one."""
     total = parts[0]
     for part in parts[1:]:
-        total = getattr(np, join)(total, part) if isinstance(total, np.ndarray | float | int) else total + part
-    return total
+        total = total + part if join == "add" else getattr(np, join)(total, part)
+    return total.item() if isinstance(total, np.generic) else total
 
 
 def _itself(value: Any) -> Any:
