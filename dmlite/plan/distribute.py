@@ -27,19 +27,21 @@ from dmlite.plan.room import Room, room_of
 
 COLLECT: Final = "collect"
 _SHARE: Final = 0.5  # of the budget that one collected value may take
+_LARGE: Final = 0.02  # of the budget from which on making a value elsewhere helps
 _BROADCAST: Final = 0.25  # of the memory of a worker that a value may take which every one gets
 
 
 @dataclass(frozen=True)
 class Distribution:
     """A block with its operators assigned. there: what runs on the workers. places: with the reason, of every operator.
-    chunked: values that lie there."""
+    chunked: values that lie there. origins: operators as they were before values between them were collected."""
 
     roots: list[Root]
     there: frozenset[Hop]
     places: Mapping[Hop, Placement]
     spans: Mapping[Hop, Span]
     chunked: frozenset[Hop]
+    origins: Mapping[Hop, Hop]
 
 
 @dataclass
@@ -262,7 +264,19 @@ class Distributor:
                     if hop in spans:
                         moved.setdefault(arg, spans[hop])
         chunked = frozenset(new[h] for h in self.order if self._is_chunked(h, there))
-        return Distribution([Root(r.name, new[r.hop]) for r in roots], frozenset(distributed), places, moved, chunked)
+        origins = {made: hop for hop, made in new.items()}
+        return Distribution([Root(r.name, new[r.hop]) for r in roots], frozenset(distributed), places, moved, chunked, origins)
+
+    def pin(self, found: Distribution) -> bool:
+        """Keep the largest result that is made here, and could be made there, from being made here again; whether there is one."""
+        here = [h for made, h in found.origins.items() if h in self.roles and made not in found.there and h not in self.pinned]
+        large = [h for h in here if self._bytes(h) >= _LARGE * self.machine.budget]
+        if not large:
+            return False
+        largest = max(large, key=self._bytes)
+        self.pinned |= {largest}
+        self.reasons[largest] = f"its {human(self._bytes(largest))} do not fit beside the rest into {human(self.machine.budget)}"
+        return True
 
     def _operand(self, hop: Hop, place: int, new: Mapping[Hop, Hop], there: frozenset[Hop]) -> Hop:
         arg = hop.args[place]

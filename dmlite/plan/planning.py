@@ -14,6 +14,7 @@ from dmlite.plan.memory import check, exceeds, peak_of
 from dmlite.plan.physical import BlockPlan, Planner
 
 _CUT: Final = 1 << 10  # parts of a chunk that a value has at least, where all that is large enough is distributed
+_MOVES: Final = 8  # assignments tried until a block fits
 
 
 def plan_of(
@@ -48,11 +49,15 @@ def plan_of(
 
 
 def _distributed(roots: list[Root], facts: FactTable, block: Block, machine: Machine, config: Config, chunked: frozenset[str]) -> BlockPlan:
+    """The cheapest assignment; what does not fit beside the rest is moved to the workers, largest first, until all does."""
     forced = config.exec == "dask"
     free = frozenset() if config.memory is not None else frozenset(block.inputs)
     distributor = Distributor(facts, chunked, machine, forced, least=config.chunk // _CUT if forced else 0, free=free)
-    found = distributor.distribute(roots, block.spans)
-    planner = Planner(found.roots, facts, block.live_after, found.spans, together=config.opt_level >= 2, there=found.there)
-    plan = planner.plan(block.inputs, block.recycled)
-    plan.places, plan.chunked = found.places, found.chunked
+    for _ in range(_MOVES):
+        found = distributor.distribute(roots, block.spans)
+        planner = Planner(found.roots, facts, block.live_after, found.spans, together=config.opt_level >= 2, there=found.there)
+        plan = planner.plan(block.inputs, block.recycled)
+        plan.places, plan.chunked = found.places, found.chunked
+        if (peak_of(plan, free) or 0) <= machine.budget or not distributor.pin(found):
+            break
     return plan
