@@ -6,10 +6,14 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from dmlite.hop.cost import bytes_of
 from dmlite.hop.node import LITERAL, LIVE_IN, PICK, Hop
 from dmlite.hop.ops import BY_NAME
+from dmlite.memory import human
+from dmlite.plan.chunked import Chunks, how, wholes
 from dmlite.plan.physical import BlockPlan, Step
 from dmlite.plan.placement import Placement, place
+from dmlite.plan.room import room_of
 from dmlite.plan.sampled import Sampled
 
 _ASSIGNMENT: Final = re.compile(r"^ +v(\d+) = (.*)$", re.MULTILINE)
@@ -40,6 +44,8 @@ def of_plan(plan: BlockPlan, source: str) -> dict[Hop, Choice]:
 def _choice(plan: BlockPlan, step: Step, placement: Placement, code: str) -> Choice:
     if isinstance(step.region, Sampled):
         return _sampled(plan, step, step.region, placement, code)
+    if step.there:
+        return _there(plan, step, placement, code)
     called = _CALL.search(code)
     storage = "" if not step.fact.is_matrix else "dense" if step.dense else "dense or CSR"
     if called is not None:
@@ -51,7 +57,7 @@ def _choice(plan: BlockPlan, step: Step, placement: Placement, code: str) -> Cho
     if step.hop.op == PICK:
         kernel, why = "python", "one of several results"
     reason = "; ".join(filter(None, (why, _why_together(plan, step), _why_buffer(plan, step))))
-    return Choice(placement, kernel, code, reason, storage, step.owned)
+    return Choice(placement, kernel, code, reason, storage, step.owned, placement.seconds)
 
 
 def _sampled(plan: BlockPlan, step: Step, region: Sampled, placement: Placement, code: str) -> Choice:
@@ -60,6 +66,24 @@ def _sampled(plan: BlockPlan, step: Step, region: Sampled, placement: Placement,
     storage = "" if inner or not step.fact.is_matrix else "dense" if step.dense else "dense or CSR"
     reason = _why_together(plan, step) + "; needed there alone, so never made whole" * inner
     return Choice(placement, "stored.run", code, reason, storage, False, region.seconds(step.hop, plan.facts), inner)
+
+
+def _there(plan: BlockPlan, step: Step, placement: Placement, code: str) -> Choice:
+    """Of an operator on workers: the physical operator in the place of a kernel."""
+    storage = "" if not step.fact.is_matrix else "dense" if step.dense else "dense or CSR"
+    if not isinstance(step.region, Chunks):
+        room = room_of(step.hop, plan.facts)
+        return Choice(placement, "workers", code, room.how if room is not None else "", storage, False, placement.seconds)
+    role = step.region.roles[step.hop]
+    sent = [a for a in wholes(step.hop, role) if plan.facts[a].is_matrix]
+    size = sum(bytes_of(plan.facts[a]) or 0 for a in sent)
+    others = len(step.region.hops) - 1
+    told = [
+        f"one task a chunk{f', with {others} other' + 's' * (others > 1) if others else ''}",
+        f"{human(size)} sent to every worker" if sent else "",
+        "" if role.join is None else f"joined by {role.join}",
+    ]
+    return Choice(placement, how(step.hop, role), code, "; ".join(filter(None, told)), storage, False, placement.seconds)
 
 
 def _why_kernel(plan: BlockPlan, step: Step) -> str:

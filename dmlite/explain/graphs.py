@@ -85,6 +85,7 @@ class GraphBuilder:
         operator.flops, operator.seconds = cost.flops, cost.seconds
         if choice is not None:
             operator.backend, operator.why_there = choice.placement.backend, choice.placement.reason
+            operator.moved = int(choice.placement.moved)
             operator.kernel, operator.code, operator.reason = choice.kernel, choice.code, choice.reason
             operator.value.storage = choice.storage
             if choice.seconds is not None:

@@ -65,7 +65,7 @@ class Operator:
 
     text: this operator on the names of its operands. expression: the same down to named variables.
     operands: ids in the same graph, without literals. code: the generated Python. rules: numbers of the rewrites it came from.
-    backend: where it runs, and why_there; kernel: what computes it, and reason.
+    backend: where it runs, and why_there; moved: bytes that travel to workers and back; kernel: what computes it, and reason.
     """
 
     id: int
@@ -80,6 +80,7 @@ class Operator:
     flops: float | None = None
     seconds: float | None = None
     backend: str = ""
+    moved: int = 0
     why_there: str = ""
     kernel: str = ""
     code: str = ""

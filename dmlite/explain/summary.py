@@ -89,6 +89,11 @@ def forecast(record: Record) -> tuple[BlockRecord, float] | None:
     return (max(blocks, key=lambda b: b.peak or 0), seconds) if blocks else None
 
 
+def moved(record: Record) -> int:
+    """Bytes between this process and the workers, of the whole program as far as it is known."""
+    return sum(o.moved * b.times for b in record.blocks for o in b.plan.operators)
+
+
 def _forecast(record: Record) -> Iterator[str]:
     found = forecast(record)
     if found is not None:
@@ -96,7 +101,8 @@ def _forecast(record: Record) -> Iterator[str]:
         peak, budget = block.peak or 0, record.budget
         fits = "" if budget is None else f"{' of' if peak <= budget else ': more than'} the {human(budget)} it may take"
         unknown = " without what is not known" if any(b.peak is None or b.plan.unknown for b in record.blocks) else ""
-        yield f"forecast: {seconds_text(seconds)}, and at most {human(peak)} at a time (block {block.number}){fits}{unknown}"
+        travels = f", {human(bytes_)} moved to workers and back" if (bytes_ := moved(record)) else ""
+        yield f"forecast: {seconds_text(seconds)}, and at most {human(peak)} at a time (block {block.number}){fits}{travels}{unknown}"
 
 
 def _accuracy(record: Record) -> Iterator[str]:

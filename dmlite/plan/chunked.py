@@ -90,6 +90,19 @@ def _takes_all_rows(hop: Hop) -> bool:
     return low.op == LITERAL and low.value is None and high.op == LITERAL and high.value is None
 
 
+def how(hop: Hop, role: Role) -> str:
+    """The physical operator, in the terms of distributed linear algebra."""
+    if hop.op.startswith(("mmchain", "tsmm")):
+        return "chain" if hop.op.startswith("mmchain") else "transpose-self"
+    if hop.op == "tmm" or is_product(hop):
+        return "zip"
+    if hop.op in ("matmul", "gemm", "outer"):
+        return "broadcast-right"
+    if hop.op.startswith(("wdivmm", "wsloss", "wsigmoid", "wcemm", "wumm")):
+        return "weighted"
+    return "map" if role.join is None else "tree"
+
+
 @dataclass(eq=False)
 class Chunks:
     """A chunk region. rows: of every value that is split. outputs: what is needed outside. absorbed: transposes of split values that only

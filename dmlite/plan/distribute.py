@@ -260,7 +260,7 @@ class Distributor:
             places[made] = self._placement(hop, there)
             for arg in made.args:
                 if arg.op == COLLECT and arg not in places:
-                    places[arg] = Placement(LOCAL, f"{human(self._bytes(arg))} from the workers")
+                    places[arg] = Placement(LOCAL, "from the workers", self._moved(arg), self._bytes(arg))
                     if hop in spans:
                         moved.setdefault(arg, spans[hop])
         chunked = frozenset(new[h] for h in self.order if self._is_chunked(h, there))
@@ -300,4 +300,12 @@ class Distributor:
                 if self.forced
                 else f"{seconds_text(self._there(hop))} there"
             )
-        return Placement(DASK, reason)
+        return Placement(DASK, reason, self._there(hop), self._travels(hop, there))
+
+    def _travels(self, hop: Hop, there: frozenset[Hop]) -> float:
+        """Bytes that an operator on workers takes from here, and that come back of results that are joined."""
+        role = self.roles[hop]
+        split = self._split(hop, role)
+        sent = sum(self._bytes(a) * (1 if a in split else self._cluster.workers) for a in set(hop.args) if not self._is_chunked(a, there))
+        parts = self._chunks(hop) if isinstance(role, Role) and role.join is not None else 0
+        return sent + parts * self._bytes(hop)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from dmlite.config import Config
 from dmlite.hop.infer import FactTable
 from dmlite.hop.machine import Machine
@@ -9,6 +11,7 @@ from dmlite.hop.memory import at_least, bytes_of
 from dmlite.hop.program import Block, ForNode, Node, Program, assigned_in
 from dmlite.plan.memory import check, exceeds
 from dmlite.plan.planning import plan_of
+from dmlite.plan.whereabouts import whereabouts
 from dmlite.rewrite.phases import optimise
 
 
@@ -19,16 +22,16 @@ def refuse_program(program: Program, config: Config, machine: Machine) -> None:
     Without a limit that was set, inputs are not counted, since what they take is not free any more.
     """
     given = frozenset(program.main.params) if config.memory is None else frozenset()
-    _Program(config, machine, given).check(program.main.body)
+    _Program(config, machine, given, whereabouts(program, config, machine)).check(program.main.body)
 
 
 class _Program:
     """Walks what certainly runs, with what is known of the sizes of variables."""
 
-    def __init__(self, config: Config, machine: Machine, given: frozenset[str]):
+    def __init__(self, config: Config, machine: Machine, given: frozenset[str], chunked: Mapping[int, frozenset[str]]):
         self.config, self.machine, self.given = config, machine, given
         self.sizes: dict[str, float] = {}
-        self.chunked: set[str] = set()
+        self.chunked = chunked
 
     def check(self, nodes: list[Node]) -> None:
         for node in nodes:
@@ -36,20 +39,16 @@ class _Program:
                 self._block(node)
                 continue
             for name in assigned_in([node]):
-                self._forget(name)
+                self.sizes.pop(name, None)
             if isinstance(node, ForNode) and _enters(node):
                 self.check(node.body)
-
-    def _forget(self, name: str) -> None:
-        self.sizes.pop(name, None)
-        self.chunked.discard(name)
 
     def _block(self, block: Block) -> None:
         facts = FactTable(block.facts_in, lenient=True, machine=self.machine)
         names = block.live_after.difference(block.inputs, block.outputs)
         beside = sum(self.sizes.get(name, 0.0) for name in names)
         there: set[str] = set()
-        chunked = frozenset(n for n in block.inputs if n in self.chunked or self._lies_there(block, n))
+        chunked = self.chunked.get(id(block), frozenset())
         if chunked or exceeds(facts, block.roots, self.machine.budget - beside):
             roots, _ = optimise(block, facts, self.config.opt_level)
             plan = plan_of(roots, facts, block, self.machine, self.config, chunked)
@@ -57,14 +56,7 @@ class _Program:
             there = {name for name, hop in plan.outputs if hop in plan.chunked}
         for root in block.roots:
             if root.name is not None:
-                self._forget(root.name)
                 self.sizes[root.name] = 0.0 if root.name in there else bytes_of(facts[root.hop], at_least) or 0.0
-        self.chunked |= there
-
-    def _lies_there(self, block: Block, name: str) -> bool:
-        """Whether a variable was read onto workers, since it does not fit here."""
-        size = bytes_of(block.fact_in(name), at_least)
-        return self.machine.cluster is not None and name not in self.given and size is not None and size > self.machine.budget
 
 
 def _enters(node: ForNode) -> bool:

@@ -13,7 +13,7 @@ from dmlite.plan.distribute import Distributor
 from dmlite.plan.memory import check, exceeds, peak_of
 from dmlite.plan.physical import BlockPlan, Planner
 
-_CUT: Final = 1 << 10  # parts of a chunk that a value has at least, where all that is large enough is distributed
+_CUT: Final = 1 << 10  # parts that a chunk of the usual size could be cut into again
 _MOVES: Final = 8  # assignments tried until a block fits
 
 
@@ -33,7 +33,11 @@ def plan_of(
     that fits nowhere.
     """
     if machine.cluster is not None and (chunked or config.exec == "dask"):
-        return _distributed(roots, facts, block, machine, config, chunked)
+        try:
+            return _distributed(roots, facts, block, machine, config, chunked)
+        except DMLRuntimeError:
+            if not show:
+                raise
     plan = Planner(roots, facts, block.live_after, block.spans, together=config.opt_level >= 2).plan(block.inputs, block.recycled)
     if machine.cluster is None or config.exec == "local" or not exceeds(facts, roots, machine.budget):
         return plan
@@ -48,11 +52,16 @@ def plan_of(
         return plan  # it is not certain that it does not fit
 
 
+def least_cut(config: Config) -> int:
+    """Bytes from which on a value is large enough to be cut, where all that is large enough is distributed."""
+    return config.chunk // _CUT
+
+
 def _distributed(roots: list[Root], facts: FactTable, block: Block, machine: Machine, config: Config, chunked: frozenset[str]) -> BlockPlan:
     """The cheapest assignment; what does not fit beside the rest is moved to the workers, largest first, until all does."""
     forced = config.exec == "dask"
     free = frozenset() if config.memory is not None else frozenset(block.inputs)
-    distributor = Distributor(facts, chunked, machine, forced, least=config.chunk // _CUT if forced else 0, free=free)
+    distributor = Distributor(facts, chunked, machine, forced, least=least_cut(config) if forced else 0, free=free)
     for _ in range(_MOVES):
         found = distributor.distribute(roots, block.spans)
         planner = Planner(found.roots, facts, block.live_after, found.spans, together=config.opt_level >= 2, there=found.there)

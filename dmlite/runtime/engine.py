@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from dmlite.hop.mnc import expected_count, sketch_of
 from dmlite.hop.program import Block, ForNode, FunctionInstance, Program, WhileNode
 from dmlite.plan.memory import refuse
 from dmlite.plan.planning import plan_of
+from dmlite.plan.whereabouts import whereabouts
 from dmlite.rewrite.driver import Firing
 from dmlite.rewrite.phases import optimise
 from dmlite.runtime import system
@@ -226,8 +227,14 @@ class Engine:
         """The plan of a block for what is known at compile time; matrices count as dense arrays unless few non-zeros are expected."""
         facts = {n: block.fact_in(n) for n in block.inputs}
         arrays = {n: f.is_matrix and (f.sparsity is None or f.sparsity > SPARSE_LIMIT) for n, f in facts.items()}
-        self.plan_block(f"preview_{next(self._numbers)}", block, {n: replace(f, dense=arrays[n]) for n, f in facts.items()}, show=True)
+        facts = {n: replace(f, dense=arrays[n]) for n, f in facts.items()}
+        chunked = self._whereabouts.get(id(block), frozenset())
+        self.plan_block(f"preview_{next(self._numbers)}", block, facts, chunked=chunked, show=True)
         return self.runs.pop()
+
+    @cached_property
+    def _whereabouts(self) -> Mapping[int, frozenset[str]]:
+        return whereabouts(self.program, self.config, self.machine)
 
     def _namespace(self, code: Code, plan: Any) -> dict[str, Any]:
         others = {python_name(k): self._kernel(k) for k in code.kernels if k.startswith(("system.", "dask:"))}
