@@ -46,7 +46,7 @@ def _fuses(rewrite: Rewrite, op: str) -> bool:
 
 def places(record: Record) -> list[tuple[str, str, int]]:
     """The places where operators run, each with a reason and for how many it is the one; most frequent first."""
-    operators = (o for block in record.blocks for o in block.plan.operators if o.kind == "operator")
+    operators = (o for block in record.blocks for o in block.plan.operators if o.kind == "operator" and o.backend)
     counted = Counter((o.backend, o.why_there) for o in operators)
     return [(backend, why, count) for (backend, why), count in counted.most_common()]
 

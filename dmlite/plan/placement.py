@@ -14,7 +14,7 @@ from dmlite.hop.ops import BY_NAME
 from dmlite.memory import human
 
 if TYPE_CHECKING:
-    from dmlite.plan.physical import BlockPlan
+    from dmlite.plan.physical import BlockPlan, Step
 
 LOCAL: Final = "local"
 DASK: Final = "dask"
@@ -39,6 +39,12 @@ def place(plan: BlockPlan, machine: Machine | None = None) -> dict[Hop, Placemen
     if plan.places:
         return {step.hop: plan.places[step.hop] for step in plan.steps}
     return {step.hop: Placement(LOCAL, why_local(step.hop, plan.facts, machine)) for step in plan.steps}
+
+
+def seconds_of(plan: BlockPlan, step: Step) -> float | None:
+    """The estimated time of one step where it runs, None when it is not known."""
+    place = plan.places.get(step.hop)
+    return estimate(step.hop, plan.facts).seconds if place is None or place.seconds is None else place.seconds
 
 
 def why_local(hop: Hop, facts: FactTable, machine: Machine) -> str:

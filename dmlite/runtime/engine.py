@@ -221,6 +221,8 @@ class Engine:
         facts.forget_sketches()  # plans outlive the values
         code = Emitter(plan, name, stats=self.stats is not None).emit()
         self.runs.append(BlockRun(block, facts_in, firings, code, plan))
+        if self.stats is not None and not show:
+            self.stats.planned[id(block)] += 1
         return self._load(name, code.source, code.lines, self._namespace(code, plan), code.loops)
 
     def preview(self, block: Block) -> BlockRun:
@@ -240,7 +242,7 @@ class Engine:
         others = {python_name(k): self._kernel(k) for k in code.kernels if k.startswith(("system.", "dask:"))}
         namespace = {**loading.names(code.kernels, others), **code.chunks}
         if self.stats is not None:
-            namespace |= {"clock": self.stats.clock, "record": self.stats.recorder(plan.steps)}
+            namespace |= {"clock": self.stats.clock, "record": self.stats.recorder(plan)}
         return namespace
 
     def _kernel(self, name: str) -> Callable[..., Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
@@ -13,8 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from dmlite.backends.local.storage import is_matrix
+from dmlite.backends.local.storage import is_chunked, is_matrix
 from dmlite.errors import Span
+from dmlite.hop.cost import bytes_of
+from dmlite.plan.physical import BlockPlan
+from dmlite.plan.placement import seconds_of
 
 
 @dataclass
@@ -25,6 +29,9 @@ class Entry:
     span: Span | None
     seconds: float = 0.0
     calls: int = 0
+    estimated: float | None = 0.0  # seconds of all calls, None when not known
+    bytes: int | None = None  # of a recent result
+    expected: int | None = None  # bytes, by the estimate
 
 
 @dataclass
@@ -45,11 +52,20 @@ class Measured:
 
     def look_at(self, value: Any) -> None:
         """Note the size of a result. Counting non-zeros reads a dense matrix once."""
-        if is_matrix(value):
+        if is_chunked(value):
+            (self.rows, self.cols), self.dense, self.nnz = value.shape, value.dense, value.nnz
+        elif is_matrix(value):
             self.rows, self.cols = value.shape
             self.dense = isinstance(value, np.ndarray)
             self.nnz = int(np.count_nonzero(value)) if self.dense else int(value.nnz)
-            self.bytes = value.nbytes if self.dense else value.data.nbytes + value.indices.nbytes + value.indptr.nbytes
+            self.bytes = bytes_held(value)
+
+
+def bytes_held(value: Any) -> int | None:
+    """Bytes of a matrix that is here; None of everything else."""
+    if isinstance(value, np.ndarray):
+        return value.nbytes
+    return value.data.nbytes + value.indices.nbytes + value.indptr.nbytes if is_matrix(value) and not is_chunked(value) else None
 
 
 class Stats:
@@ -66,12 +82,13 @@ class Stats:
         self.memory: PeakMemory | None = None
         self.loops: list[Any] = []  # that compiled code may take over, see `hot`
         self._marked = True  # whether memory was marked right before the step that runs now
-        self._plans: list[tuple[Sequence[Any], list[Measured]]] = []
+        self.planned: Counter[int] = Counter()  # plans of each block, by its identity
+        self._plans: list[tuple[BlockPlan, list[Measured]]] = []
 
-    def recorder(self, steps: Sequence[Any]) -> Callable[[int, float, Any], None]:
+    def recorder(self, plan: BlockPlan) -> Callable[[int, float, Any], None]:
         """The function a generated block reports to: step number, seconds, result."""
-        measured = [Measured() for _ in steps]
-        self._plans.append((steps, measured))
+        measured = [Measured() for _ in plan.steps]
+        self._plans.append((plan, measured))
         sizes = self.sizes
 
         def record(number: int, seconds: float, value: Any) -> None:
@@ -80,6 +97,8 @@ class Stats:
             calls = step.calls = step.calls + 1
             if sizes:
                 self._look(step, value, often=bool(calls & (calls - 1)))
+            elif not calls & (calls - 1):
+                step.bytes = bytes_held(value)
 
         return record
 
@@ -94,17 +113,26 @@ class Stats:
 
     def of(self, steps: Sequence[Any]) -> list[Measured] | None:
         """What was recorded for the steps of one plan, or None when it was made without statistics."""
-        return next((measured for known, measured in self._plans if known is steps), None)
+        return next((measured for plan, measured in self._plans if plan.steps is steps), None)
+
+    @property
+    def plans(self) -> tuple[int, int]:
+        """How many plans were made, and how many of them for a block that had one before, as sizes were others than planned for."""
+        return self.planned.total(), self.planned.total() - len(self.planned)
 
     @property
     def entries(self) -> dict[tuple[str, str], Entry]:
         """Sums over all plans, by operator and place."""
         found: dict[tuple[str, str], Entry] = {}
-        for steps, measured in self._plans:
-            for step, took in zip(steps, measured, strict=True):
+        for plan, measured in self._plans:
+            for step, took in zip(plan.steps, measured, strict=True):
                 entry = found.setdefault((step.hop.op, str(step.span)), Entry(step.hop.op, step.span))
                 entry.seconds += took.seconds
                 entry.calls += took.calls
+                if took.calls:
+                    seconds = seconds_of(plan, step)
+                    entry.estimated = None if seconds is None or entry.estimated is None else entry.estimated + seconds * took.calls
+                    entry.bytes, entry.expected = took.bytes, bytes_of(step.fact) if step.fact.is_matrix else None
         return found
 
     def heaviest(self, count: int = 10) -> list[Entry]:
