@@ -97,6 +97,6 @@ def _slice(
         return None
     stop = text[0] if single else text[1]
     order = "" if single or width is not None else f" or {text[0]} > {stop}"
-    check = em.kernel("system.out_of_range")
+    check = em.kernel("indexing.out_of_range")
     checks.append(f"if {text[0]} < 1 or {stop} > {size}{order}: {check}({text[0]}, {stop}, {x}.shape, {axis})")
     return f"{text[0]} - 1:{stop}"

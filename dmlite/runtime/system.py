@@ -11,7 +11,6 @@ import numpy as np
 
 from dmlite.backends.local.storage import is_matrix
 from dmlite.errors import DMLRuntimeError, DMLStop
-from dmlite.hop.ops.indexing import outside
 from dmlite.text import java_format, scalar_text, to_text
 from dmlite.values import DMLList
 
@@ -84,12 +83,6 @@ def unset(name: str) -> None:
 
 def no_result(name: str, function: str) -> None:
     raise DMLRuntimeError(f"function {function} ended without assigning its result '{name}'")
-
-
-def out_of_range(low: int, high: int, shape: tuple[int, int], axis: int) -> None:
-    """Report a row (axis 0) or column range that is not within the matrix. Raises DMLRuntimeError."""
-    message, hint = outside(low, high, f"{shape[0]}x{shape[1]}", axis)
-    raise DMLRuntimeError(message, hint=hint)
 
 
 def describe(value: Any) -> str:

@@ -210,7 +210,7 @@ def test_ints_that_may_overflow_go_through_a_kernel() -> None:
 def test_source_of_a_slice_checks_its_bounds() -> None:
     lines = body("A = matrix(k, 5, 6)\nfor (i in 1:2) { x = A[2:3, i] }", k=2.0)
     assert lines == [
-        "if x1_i < 1 or x1_i > 6: system__out_of_range(x1_i, x1_i, x0_A.shape, 1)",
+        "if x1_i < 1 or x1_i > 6: indexing__out_of_range(x1_i, x1_i, x0_A.shape, 1)",
         "v0 = x0_A[1:3, x1_i - 1:x1_i]",
         "return v0",
     ]

@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 
+def out_of_range(low: int, high: int, shape: tuple[int, int], axis: int) -> None:
+    """Report a row (axis 0) or column range that is not within the matrix. Raises DMLRuntimeError."""
+    message, hint = outside(low, high, f"{shape[0]}x{shape[1]}", axis)
+    raise DMLRuntimeError(message, hint=hint)
+
+
 def index(X: Matrix | DMLList, rl: Any, ru: Any, cl: Any, cu: Any) -> Matrix | DMLList:
     """Rows rl..ru and columns cl..cu of X (a view when X is dense), or elements rl..ru of a list, as a list.
 
