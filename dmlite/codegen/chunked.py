@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from dmlite.hop.facts import Fact
 from dmlite.hop.infer import FactTable
-from dmlite.hop.node import Hop
+from dmlite.hop.node import LIVE_IN, Hop
 from dmlite.plan.chunked import Chunks, body_of
 from dmlite.plan.physical import Planner, Step
 
@@ -33,6 +33,7 @@ class ChunkCode:
     def __init__(self, region: Chunks, facts: FactTable, spans: Mapping[Hop, Span], name: str, *, together: bool):
         self.region, self.facts, self.spans, self.name = region, facts, spans, name
         self.together = together
+        self.kept = [[h.op == LIVE_IN for h in hops] for hops in (region.split(), region.whole())]  # variables, which may not change
         self.outputs = [Output(facts[h], region.roles[h].join) for h in region.outputs]
         self._codes: dict[int | None, Code] = {}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -108,6 +109,9 @@ class Engine:
             if self.config.traceback:
                 raise
             raise self.traces.explain(error) from None
+        finally:
+            if (workers := sys.modules.get("dmlite.backends.dask.cluster")) is not None:
+                workers.sessions.forget()
         return {k: v for k, v in result.items() if v is not system.UNSET}
 
     # ------------------------------------------------------------ generated functions

@@ -69,9 +69,9 @@ def test_published_scripts_on_workers(name):
         W1, W2 = autoencoder_weights(3000, 100)
         inputs = {"pushWeights": True, "W1push": W1, "W2push": W2, "X": np.fft.fft(HEALTHY).real}
     else:
-        text, outputs = shortened(name, 2), ("W",)
+        text, outputs = shortened(name, 1), ("W",)
         inputs = {"X": HEALTHY[:, 1:2], "pushWeights": True, "Wpush": lstm_weights(1, 30)}
     expected, _ = run(text, inputs, *outputs, exec="local")
-    found, places = run(text, inputs, *outputs, exec="dask", chunk=1_000_000)
+    found, places = run(text, inputs, *outputs, exec="dask", chunk=10_000_000)
     assert places == {True, False}
     same(found, expected)

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from dmlite.backends.dask.copies import Copies
 from dmlite.backends.dask.worker import ChunkError
 from dmlite.config import config
 from dmlite.errors import DMLError, DMLRuntimeError, Span
@@ -30,6 +31,7 @@ class Session:
         self.owned = owned
         self.chunk = chunk
         self.lines: dict[str, Mapping[int, tuple[str, Span | None]]] = {}
+        self.copies = Copies()
 
     # ------------------------------------------------------------ what there is
     def describe(self) -> Cluster:
@@ -140,6 +142,11 @@ class _Sessions:
             if session is None or session.client.status != "running":
                 session = self._open[address] = _connect(client, config().cluster)
             return session
+
+    def forget(self) -> None:
+        """Let go of copies of what is here."""
+        for session in list(self._open.values()):
+            session.copies.forget()
 
     def close(self) -> None:
         with self._lock:

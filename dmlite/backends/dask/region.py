@@ -11,6 +11,7 @@ from dmlite.backends.dask.cluster import Session, session
 from dmlite.backends.dask.moves import aligned, collect, cut
 from dmlite.backends.dask.worker import Shipped
 from dmlite.backends.dask.worker import run as run_chunk
+from dmlite.backends.local.storage import is_matrix
 from dmlite.codegen.chunked import ChunkCode, Output
 from dmlite.config import config
 
@@ -25,8 +26,8 @@ def run(code: ChunkCode, split: Sequence[Any], whole: Sequence[Any]) -> tuple[An
     """
     at = next((x.session for x in split if isinstance(x, Chunked)), None) or session()
     bounds = next((x.bounds for x in split if isinstance(x, Chunked)), None) or cut(at, split)
-    columns = [aligned(at, x, bounds).parts for x in split]
-    sent = [_sent(at, w) for w in whole]
+    columns = [_cut(at, x, bounds, kept).parts for x, kept in zip(split, code.kept[0], strict=True)]
+    sent = [_sent(at, w, kept) for w, kept in zip(whole, code.kept[1], strict=True)]
     shipped = [_shipped(at, code, high - low) for low, high in itertools.pairwise(bounds)]
     n = len(shipped)
     futures = at.each(run_chunk, shipped, *columns, *([w] * n for w in sent), name=code.name)
@@ -42,11 +43,18 @@ def _pick(results: tuple[Any, ...], which: int) -> Any:
     return results[which]
 
 
-def _sent(at: Session, value: Any) -> Any:
+def _cut(at: Session, value: Any, bounds: tuple[int, ...], kept: bool) -> Chunked:
+    """A matrix in chunks; of a variable that is here, the copy that was sent before, if one was."""
+    if isinstance(value, Chunked) or not kept:
+        return aligned(at, value, bounds)
+    return at.copies.get(value, bounds, lambda: aligned(at, value, bounds))
+
+
+def _sent(at: Session, value: Any, kept: bool) -> Any:
     """A value that every task needs: small ones travel with the task."""
     if isinstance(value, Chunked):
         value = collect(value)
-    return at.shared(value)
+    return at.copies.get(value, None, lambda: at.shared(value)) if kept and is_matrix(value) else at.shared(value)
 
 
 def _shipped(at: Session, code: ChunkCode, rows: int) -> Shipped:
