@@ -62,7 +62,7 @@ def test_algorithms_within_a_small_budget(name):
     same(found, expected)
 
 
-@pytest.mark.parametrize("name", ["autoencoder", "lstm"])
+@pytest.mark.parametrize("name", ["autoencoder", pytest.param("lstm", marks=pytest.mark.slow)])
 def test_published_scripts_on_workers(name):
     if name == "autoencoder":
         text, outputs = shortened(name, 3), ("W1", "W2")
