@@ -1,15 +1,14 @@
 """Loops that have run for a while, which compiled code takes over between two iterations.
 
 The generated loop runs as ever, some iterations at a time. Once it has taken as long as loading compiled code does, that is looked for on
-the disk, and once it has taken as long as compiling does, another process compiles it: see `jit.kernel`. Compiled code is entered only
+the disk, and once it has taken as long as compiling does, another process compiles it: see `jit.awaited`. Compiled code is entered only
 with values of the types and shapes it was made for, and is given up where it turns out to be slower.
 """
 
 from __future__ import annotations
 
-import threading
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from math import inf
 from sys import getrefcount
 from time import perf_counter
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dmlite.backends.local import indexing
-from dmlite.backends.local.jit.kernel import COMPILE_SECONDS, LOAD_SECONDS
+from dmlite.backends.local.jit.awaited import LOAD_SECONDS, Awaited
 from dmlite.codegen.small.values import CARRIED, COUNTED, LEFT, RANGE, Unsuitable
 from dmlite.config import config
 from dmlite.errors import DMLError, DMLRuntimeError
@@ -86,9 +85,9 @@ class HotLoop:
                 key = self._key(values)
                 self._variants[key] = self._made(values)
         found = self._variants.get(key)
-        if found is not None and found.function is None:
+        if found is not None and found.compiled is None:
             found.advance(self.spent)
-        if found is not None and found.function is not None:
+        if found is not None and found.compiled is not None:
             self._asking = 0.0
             return found
         self._refusals += found is None
@@ -151,55 +150,32 @@ def _fact(value: Any) -> Fact | None:
     return None
 
 
-class Variant:
+class Variant(Awaited):
     """A loop for certain types and shapes, and its compiled function when that is there."""
 
+    loop: SmallLoop
+
     def __init__(self, hot: HotLoop, loop: SmallLoop):
-        self.hot, self.loop = hot, loop
-        self.function: Callable[..., None] | None = None
-        self._pending: threading.Event | None = None
-        self._is_looked_for = self._is_settled = False
+        super().__init__(loop)
         self._spaces: list[tuple[np.ndarray, np.ndarray]] = []
         index = {n: i for i, n in enumerate(hot.names)}
         self._arrays = [(index[n], shape, changed, given) for n, shape, changed, given in loop.arrays]
-        by_local = {n: i for n, i in index.items()}
-        self._numbers = [(by_local[n], kind, slot) for n, kind, slot in loop.numbers]
+        self._numbers = [(index[n], kind, slot) for n, kind, slot in loop.numbers]
         self._results = [index[n] for n in hot.assigned if n in loop.results]
-
-    def advance(self, spent: float) -> None:
-        from dmlite.backends.local.jit import store
-
-        if self._is_settled:
-            return
-        if not self._is_looked_for or (self._pending is not None and self._pending.is_set()):
-            self._is_looked_for = True
-            self._is_settled = self._pending is not None  # whatever came of it, that was all
-            self.function = store.load(self.loop)
-        if self.function is None and self._pending is None and spent >= COMPILE_SECONDS:
-            self._pending = store.compiler.compile(self.loop)
-
-    def wait(self) -> bool:
-        """Compile or load now; whether the function is there."""
-        from dmlite.backends.local.jit import store
-
-        self.function = store.load(self.loop)
-        if self.function is None and store.compiler.compile(self.loop).wait(60):
-            self.function = store.load(self.loop)
-        return self.function is not None
 
     def run(self, values: list[Any], first: int, step: int, count: int) -> tuple[int, bool]:
         """Run at most `count` iterations on the values, which are replaced by new ones.
 
         Returns how many were run, and whether the next one must be left to the interpreter. Raises DMLRuntimeError.
         """
-        assert self.function is not None
+        assert self.compiled is not None
         w, h = self._spaces.pop() if self._spaces else tuple(map(np.empty, self.loop.sizes))
         whole, numbers = np.zeros(self.loop.slots[0], dtype=np.int64), np.zeros(self.loop.slots[1])
         for i, kind, slot in self._numbers:
             if values[i].__class__ in (float, int, bool):
                 (numbers if kind == "double" else whole)[slot] = values[i]
         arrays = [self._array(values, *a) for a in self._arrays]
-        self.function(first, step, count, *map(_address, (whole, numbers, w, h, *arrays)))
+        self.compiled(first, step, count, *map(_address, (whole, numbers, w, h, *arrays)))
         self._spaces = [(w, h)]
         if whole[1] > 0:
             raise _outside(self.loop.checks[whole[1] - 1], [int(b) for b in whole[2:6]])

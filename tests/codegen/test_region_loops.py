@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from threading import Event
+
 import numpy as np
 import pytest
 
 from dmlite import MLContext, dml, settings
 from dmlite.backends.local import blocks, elementwise, fused
-from dmlite.backends.local.jit import kernel, store
+from dmlite.backends.local.jit import awaited, kernel, store
 from dmlite.codegen.loops import Loop
 from dmlite.codegen.templates import LOOP_CELLS
 from dmlite.plan import regions
@@ -144,11 +146,11 @@ def test_an_index_outside_of_its_array_is_found(monkeypatch):
 # ---------------------------------------------------------------- when loops are used
 def test_a_loop_replaces_numpy_when_that_has_taken_long_enough(monkeypatch):
     found = kernel.Kernel(lambda i, j: (), loops_of(SCRIPTS["cells"])[0])
-    found.took(kernel.LOAD_SECONDS / 2, 10, compiled=False)
+    found.took(awaited.LOAD_SECONDS / 2, 10, compiled=False)
     assert found.compiled is None and not found._is_looked_for
     assert found.wait()  # so that it is on the disk
     later = kernel.Kernel(found.plain, found.loop)
-    later.took(kernel.LOAD_SECONDS, 10, compiled=False)
+    later.took(awaited.LOAD_SECONDS, 10, compiled=False)
     assert later.compiled is not None
 
 
@@ -157,13 +159,27 @@ def test_nothing_is_compiled_before_it_can_pay(monkeypatch, tmp_path):
     asked = []
     monkeypatch.setattr(store.compiler, "compile", lambda loop: asked.append(loop))
     found = kernel.Kernel(lambda i, j: (), loops_of(SCRIPTS["cells"])[0])
-    found.took(0.9 * kernel.COMPILE_SECONDS, 10, compiled=False)
+    found.took(0.9 * awaited.COMPILE_SECONDS, 10, compiled=False)
     assert not asked
     with settings(compile=False):
         found.took(10.0, 10, compiled=False)
     assert not asked
-    found.took(0.2 * kernel.COMPILE_SECONDS, 10, compiled=False)
+    found.took(0.2 * awaited.COMPILE_SECONDS, 10, compiled=False)
     assert asked == [found.loop]
+
+
+def test_what_cannot_be_compiled_is_asked_for_once(monkeypatch):
+    asked, looked, done = [], [], Event()
+    monkeypatch.setattr(store.compiler, "compile", lambda loop: asked.append(loop) or done)
+    monkeypatch.setattr(store, "load", looked.append)
+    loop = awaited.Awaited(loops_of(SCRIPTS["cells"])[0])
+    for _ in range(3):
+        loop.advance(2 * awaited.COMPILE_SECONDS)
+    assert len(asked) == len(looked) == 1
+    done.set()
+    for _ in range(3):
+        loop.advance(3 * awaited.COMPILE_SECONDS)
+    assert len(asked) == 1 and len(looked) == 2 and loop.compiled is None
 
 
 def test_a_loop_that_is_slower_is_not_used():

@@ -134,7 +134,7 @@ def checked(request, loops, monkeypatch):
     """Loops are taken over by their source, run as plain Python."""
     monkeypatch.setattr(hot, "LOAD_SECONDS", 0 if request.param == "from the start" else 1e-9)
     monkeypatch.setattr(hot, "_address", lambda x: x)
-    monkeypatch.setattr(hot.Variant, "advance", lambda self, spent: setattr(self, "function", interpreted(self.loop)))
+    monkeypatch.setattr(hot.Variant, "advance", lambda self, spent: setattr(self, "compiled", interpreted(self.loop)))
     return loops
 
 

@@ -1,8 +1,4 @@
-"""A function over ranges of rows: NumPy's until its loop is compiled, then whichever is faster.
-
-Nothing waits for a compiler. A loop is looked for on the disk when NumPy has taken as long as loading it does, and compiled, by another
-process, when NumPy has taken as long as that does: so it costs at most as much again, and what runs only briefly never pays.
-"""
+"""A function over ranges of rows: NumPy's until its loop is compiled, then whichever is faster."""
 
 from __future__ import annotations
 
@@ -12,14 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from dmlite.codegen.loops import Loop, Total
+from dmlite.backends.local.jit.awaited import LOAD_SECONDS, Awaited
 from dmlite.config import config
 
 if TYPE_CHECKING:
-    from threading import Event
+    from dmlite.codegen.loops import Loop, Total
 
-LOAD_SECONDS: Final = 0.05
-COMPILE_SECONDS: Final = 1.0
 _SLOWER: Final = 1.2  # times as long as NumPy from which on a loop is not used
 _SCRATCH: Final = 1 << 15  # cells of a result that are written beside an operand whose memory it takes
 
@@ -29,16 +23,16 @@ Totals = tuple[Any, ...]
 Run = Callable[[int, int], Totals]
 
 
-class Kernel:
+class Kernel(Awaited):
     """`plain(i, j, *operands)` of NumPy, and the loop that may replace it."""
 
+    loop: Loop
+
     def __init__(self, plain: Callable[..., Totals], loop: Loop):
-        self.plain, self.loop = plain, loop
-        self.compiled: Callable[..., None] | None = None
+        super().__init__(loop)
+        self.plain = plain
         self._lock = threading.Lock()
         self._spent = 0.0
-        self._pending: Event | None = None
-        self._is_looked_for = False
         self._rates: dict[bool, float] = {}  # seconds a row, the least seen, of the loop and of NumPy
 
     def bound(self, operands: Sequence[Any]) -> Run | None:
@@ -57,29 +51,9 @@ class Kernel:
         self._spent += seconds
         if self._spent >= LOAD_SECONDS and self._lock.acquire(blocking=False):
             try:
-                self._advance()
+                self.advance(self._spent)
             finally:
                 self._lock.release()
-
-    def _advance(self) -> None:
-        from dmlite.backends.local.jit import store
-
-        if not self._is_looked_for or (self._pending is not None and self._pending.is_set()):
-            self._is_looked_for = True
-            self.compiled = store.load(self.loop)
-            if self._pending is not None:
-                self._spent = -np.inf  # whatever came of it, that was all
-        if self.compiled is None and self._pending is None and self._spent >= COMPILE_SECONDS:
-            self._pending = store.compiler.compile(self.loop)
-
-    def wait(self) -> bool:
-        """Compile or load now; whether the loop is there."""
-        from dmlite.backends.local.jit import store
-
-        self.compiled = store.load(self.loop)
-        if self.compiled is None and store.compiler.compile(self.loop).wait(60):
-            self.compiled = store.load(self.loop)
-        return self.compiled is not None
 
 
 def _fits(loop: Loop, operands: Sequence[Any]) -> bool:
