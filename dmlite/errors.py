@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -128,6 +127,8 @@ class Problems:
 
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:
     """A one-line hint naming the closest known spelling, or None; one or two letters are near their other case only."""
+    import difflib  # only what is wrong needs it
+
     known = list(known)
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.6) if len(name) > 2 else []
     if not near:

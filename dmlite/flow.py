@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from dmlite.config import Config, config, nested_calls
 from dmlite.errors import DMLError, Problem, Problems
@@ -24,7 +24,9 @@ from dmlite.plan.fit import refuse_program
 from dmlite.rewrite.loops import Hoisted, hoist_invariants
 from dmlite.rewrite.vectorise import vectorise_loops
 from dmlite.runtime.engine import Engine
-from dmlite.runtime.stats import Stats
+
+if TYPE_CHECKING:
+    from dmlite.runtime.stats import Stats
 
 _FOLDED_CASTS: Final = frozenset({"cast_to", "as.double", "as.integer", "as.logical"})
 _VALUE_TYPES: Final = {"double": "double", "int": "int", "boolean": "boolean", "string": "string"}

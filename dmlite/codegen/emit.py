@@ -9,13 +9,9 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from dmlite.codegen.chunked import ChunkCode, ChunksWriter
 from dmlite.codegen.indexing import index_code, leftindex_code, owned_target, reshape_code
-from dmlite.codegen.loops import Loop
-from dmlite.codegen.regions import RegionWriter
-from dmlite.codegen.sampled import SampledWriter
 from dmlite.codegen.templates import DENSE, LARGE_PRODUCT, SCALAR, SCALAR_ANY_NUMBER, SCALAR_BOOLEAN, UFUNC, python_name
 from dmlite.errors import Span
 from dmlite.hop.facts import Fact
@@ -25,6 +21,13 @@ from dmlite.hop.ops import BY_NAME
 from dmlite.plan.chunked import Chunks
 from dmlite.plan.physical import BlockPlan, Step
 from dmlite.plan.sampled import Sampled
+
+if TYPE_CHECKING:
+    from dmlite.codegen.chunked import ChunkCode, ChunksWriter
+    from dmlite.codegen.loops import Loop
+    from dmlite.codegen.regions import RegionWriter
+    from dmlite.codegen.sampled import SampledWriter
+    from dmlite.plan.regions import Region
 
 RELEASE_CELLS = 10_000  # smaller dead values are not worth a `del`
 BLAS_CELLS = 1 << 14  # cells from which on sums by row and column go through BLAS, which takes longer to call and is faster
@@ -127,8 +130,7 @@ class Emitter:
         """Steps that run together; what is recorded of them is the time of all, with each result."""
         region = steps[0].region
         assert region is not None
-        writer = ChunksWriter if isinstance(region, Chunks) else SampledWriter if isinstance(region, Sampled) else RegionWriter
-        text = writer(self, len(self.functions), steps).write(first)
+        text = _writer_of(region)(self, len(self.functions), steps).write(first)
         if self.stats:
             seen = [f"record({first + i}, 0.0, {self.names[s.hop]})" for i, s in enumerate(steps[:-1]) if s.hop in region.outputs]
             last = f"record({first + len(steps) - 1}, _t, {self.names[steps[-1].hop]})"
@@ -253,6 +255,21 @@ class Emitter:
 
     def ref(self, hop: Hop) -> str:
         return literal_code(hop.value) if hop.op == LITERAL else self.names[hop]
+
+
+def _writer_of(region: Region | Sampled | Chunks) -> type[RegionWriter] | type[SampledWriter] | type[ChunksWriter]:
+    """What writes a region; small scripts have none, and start without it."""
+    if isinstance(region, Chunks):
+        from dmlite.codegen.chunked import ChunksWriter
+
+        return ChunksWriter
+    if isinstance(region, Sampled):
+        from dmlite.codegen.sampled import SampledWriter
+
+        return SampledWriter
+    from dmlite.codegen.regions import RegionWriter
+
+    return RegionWriter
 
 
 def owned(param: str) -> str:

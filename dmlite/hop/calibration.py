@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
-import platform
+import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -42,12 +41,14 @@ def _processor() -> str:
                     return line.partition(":")[2].strip()
     except OSError:
         pass
+    import platform  # takes longer than the file
+
     return platform.machine() or "unknown"
 
 
 def path() -> Path:
     """Where the constants of this machine are kept."""
-    return cache_folder() / f"machine-{hashlib.sha256(host().encode()).hexdigest()[:16]}.json"
+    return cache_folder() / f"machine-{re.sub(r'[^A-Za-z0-9.]+', '-', host())}.json"
 
 
 def store(constants: Mapping[str, float]) -> None:

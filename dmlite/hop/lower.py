@@ -26,7 +26,6 @@ from dmlite.hop.ops.row import Op
 from dmlite.hop.program import ForNode, FunctionInstance, IfNode, Node, Parallel, Program, WhileNode
 from dmlite.lang import nodes as ast
 from dmlite.lang.modules import Module
-from dmlite.lang.parfor_deps import parfor_results
 
 _MAX_ROUNDS = 3  # of refining the facts at the start of a loop, before all but the kind is given up
 _T = TypeVar("_T")
@@ -289,7 +288,7 @@ class Lowerer:
         self._after_loop(before, names, at_least_once=False)
 
     def _for(self, stmt: ast.For) -> None:
-        temps = [self._loop_bound(e, stmt) for e in (stmt.start, stmt.stop, stmt.step)]
+        start, stop, step = (self._loop_bound(e, stmt) for e in (stmt.start, stmt.stop, stmt.step))
         workers = next((self._loop_bound(o.value, stmt) for o in stmt.options if o.name == "par"), None) if stmt.parallel else None
         self.builder.flush()
         before = dict(self.scope.vars)
@@ -304,7 +303,6 @@ class Lowerer:
 
         body = self._fixpoint(stmt, names, round_)
         parallel = self._parallel(stmt, before, names, workers) if stmt.parallel else None
-        start, stop, step = temps
         assert start is not None and stop is not None
         bounds = {t: before[t.removesuffix(self.scope.suffix)].fact for t in (start, stop)}
         self.builder.nodes.append(ForNode(self.scope.qualified(stmt.var), start, stop, step, body, parallel, stmt.span, bounds))
@@ -318,6 +316,8 @@ class Lowerer:
                 self.scope.vars.setdefault(name, before[name])
 
     def _parallel(self, stmt: ast.For, before: dict[str, Variable], names: set[str], workers: str | None) -> Parallel:
+        from dmlite.lang.parfor_deps import parfor_results
+
         found = parfor_results(stmt, set(before))
         results = [n for n in found.results if before[n].fact.kind != "scalar"]  # scalars keep the value they had before
         accumulators = [n for n in found.accumulators if before[n].fact.kind != "scalar"]

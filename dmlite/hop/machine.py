@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -117,7 +116,8 @@ def _beside(budget: int) -> Cluster:
 
 @cache
 def _probed(calibrated: bool) -> Machine:
-    found = next(Path("/dev").glob("nvidia[0-9]*"), None) is not None or shutil.which("nvidia-smi") is not None
+    tools = (os.path.join(folder, name) for folder in os.get_exec_path() for name in ("nvidia-smi", "nvidia-smi.exe"))
+    found = any(Path("/dev").glob("nvidia[0-9]*")) or any(os.access(tool, os.X_OK) for tool in tools)
     measured = calibration.load() if calibrated else {}
     return Machine(devices=(Device(),) if found else (), **measured)  # type: ignore[arg-type]
 

@@ -8,7 +8,6 @@ function of that name in a file of the library's `scripts/builtin`.
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from dataclasses import dataclass, field
@@ -103,7 +102,7 @@ def dml_builtins() -> dict[str, Path]:
 
 @cache
 def _dml_files(folder: Path) -> dict[str, Path]:
-    return {file.stem: file.resolve() for file in sorted(folder.glob("*.dml"))}
+    return {file.stem: file for file in sorted(folder.resolve().glob("*.dml"))}
 
 
 def _builtins_named(module: Module) -> dict[str, Path]:
@@ -184,6 +183,8 @@ def _read(path: Path, statement: nodes.Import, problems: Problems) -> str | None
 
 def _not_found(statement: nodes.Import, folder: Path | None, working: Path) -> Problem:
     """Names the places searched, and the nearest file name in any of them."""
+    import difflib
+
     places = _places(statement.path, folder, working)
     wanted = PurePath(statement.path)
     names = {file.name for place in places if place.parent.is_dir() for file in place.parent.glob("*.dml")}

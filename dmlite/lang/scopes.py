@@ -27,7 +27,6 @@ from dmlite.lang.nodes import (
     Target,
     While,
 )
-from dmlite.lang.parfor_deps import check_parfor
 from dmlite.lang.walk import assigned, bounds, branches, expressions, statements, targets, walk
 
 CONSTANTS: Final = frozenset({"NaN", "Inf", "pi"})
@@ -174,6 +173,8 @@ class Scope:
         state.become(state.copy(), inside) if stmt.seq else state.become(inside)
 
     def _parfor(self, stmt: For, state: State) -> None:
+        from dmlite.lang.parfor_deps import check_parfor
+
         for option in stmt.options:
             if option.name not in PARFOR_OPTIONS:
                 known = f"the options are {', '.join(PARFOR_OPTIONS)}"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import source_hash
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +49,7 @@ class Tables:
 def tables() -> Tables:
     """The tables of this grammar, from the user's cache when it holds them."""
     text = GRAMMAR.read_bytes()
-    key = hashlib.blake2b(text + FORMAT.encode(), digest_size=12).hexdigest()
-    path = cache_folder() / f"grammar-{key}.json"
+    path = cache_folder() / f"grammar-{source_hash(text + FORMAT.encode()).hex()}.json"
     with suppress(OSError, ValueError, KeyError, TypeError):
         return _from_json(json.loads(path.read_text("utf-8")))
     data = _compile(text.decode("utf-8"))

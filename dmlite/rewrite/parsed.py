@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import atexit
-import hashlib
 import json
 import os
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
+from importlib.util import source_hash
 from pathlib import Path
 from typing import Any, Final
 
@@ -52,11 +52,9 @@ class Parsed:
 @cache
 def parsed() -> Parsed:
     """The texts of this version of dmlite, written when the process ends."""
-    digest = hashlib.blake2b(digest_size=12)
-    for pattern in _MEANING:
-        for file in sorted(_PACKAGE.glob(pattern)):
-            digest.update(file.read_bytes())
-    kept = Parsed(cache_folder() / f"rules-{digest.hexdigest()}.json")
+    files = (file for pattern in _MEANING for file in sorted(_PACKAGE.glob(pattern)))
+    version = source_hash(b"".join(file.read_bytes() for file in files))
+    kept = Parsed(cache_folder() / f"rules-{version.hex()}.json")
     atexit.register(kept.write)
     return kept
 

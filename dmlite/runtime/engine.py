@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,7 +16,6 @@ from dmlite.backends.local.storage import SPARSE_LIMIT, is_chunked, is_matrix, p
 from dmlite.backends.local.threads import BLAS
 from dmlite.codegen.control import FunctionWriter
 from dmlite.codegen.emit import Code, Emitter
-from dmlite.codegen.loops import Loop
 from dmlite.codegen.templates import python_name
 from dmlite.config import Config, nested_calls, settings
 from dmlite.hop.facts import Fact, constant, matrix, scalar, vtype_of
@@ -26,16 +25,17 @@ from dmlite.hop.mnc import expected_count, sketch_of
 from dmlite.hop.program import Block, ForNode, FunctionInstance, Program, WhileNode
 from dmlite.plan.memory import refuse
 from dmlite.plan.planning import plan_of
-from dmlite.plan.whereabouts import whereabouts
 from dmlite.rewrite.driver import Firing
 from dmlite.rewrite.phases import optimise
 from dmlite.runtime import system
 from dmlite.runtime.errors import Traces
-from dmlite.runtime.hot import HotLoop
 from dmlite.runtime.parfor import parfor
 from dmlite.runtime.signature import Signature
-from dmlite.runtime.stats import Stats
 from dmlite.values import DMLList
+
+if TYPE_CHECKING:
+    from dmlite.codegen.loops import Loop
+    from dmlite.runtime.stats import Stats
 
 MAX_PLANS = 32  # plans of one block that are told apart by scalar values; further signatures ignore the values
 
@@ -141,6 +141,8 @@ class Engine:
         return name
 
     def _loop_name(self, node: ForNode | WhileNode, names: list[str]) -> str:
+        from dmlite.runtime.hot import HotLoop
+
         name = f"loop{next(self._numbers)}"
         loop = self._globals[name] = HotLoop(node, names, self.program.functions, self.config.opt_level)
         if self.stats is not None:
@@ -240,6 +242,8 @@ class Engine:
 
     @cached_property
     def _whereabouts(self) -> Mapping[int, frozenset[str]]:
+        from dmlite.plan.whereabouts import whereabouts
+
         return whereabouts(self.program, self.config, self.machine)
 
     def _namespace(self, code: Code, plan: Any) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 
-from dmlite.backends.local.elementwise import add
 from dmlite.backends.local.storage import choose, dense, is_matrix
 from dmlite.errors import DMLRuntimeError
 from dmlite.values import DMLList
@@ -23,6 +22,8 @@ def parfor(body: Body, indices: range, values: tuple[Any, ...], results: int, ac
 
     Results take the cells that differ from their value before the loop; accumulators add up what each iteration added.
     """
+    from dmlite.backends.local.elementwise import add
+
     kept = results + accumulators
     done = _all_parts(body, indices, values, results, kept, min(len(indices), _workers(workers)))
     merged = list(values[:kept])

@@ -180,14 +180,17 @@ def _draft(options: Options, text: str, name: str, base: Path | None) -> Unit:
 # ---------------------------------------------------------------- commands
 def run(options: Options) -> int:
     from dmlite.flow import Unit, compile
-    from dmlite.runtime.stats import Stats
 
     text, name, base = _one_script(options)
     if options.seed is not None:
         from dmlite.backends.local.random import set_global_seed
 
         set_global_seed(options.seed)
-    stats = Stats() if options.stats is not None else None
+    stats = None
+    if options.stats is not None:
+        from dmlite.runtime.stats import Stats
+
+        stats = Stats()
     unit = compile(Unit(text, name, {}, options.dollar, [], base, config(), stats))
     _warn(unit)
     if options.explain is not None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dmlite.backends.local import registry
-from dmlite.backends.local.jit.kernel import Kernel
 from dmlite.backends.local.ownership import LOCAL_REFS, PARAM_REFS, refcount
-from dmlite.codegen.loops import Loop
 from dmlite.codegen.templates import NUMPY_NAMES, python_name
+
+if TYPE_CHECKING:
+    from dmlite.codegen.loops import Loop
 
 
 def names(kernels: Iterable[str], others: Mapping[str, Callable[..., Any]] | None = None, *, shared: bool = False) -> dict[str, Any]:
@@ -38,6 +39,8 @@ def names(kernels: Iterable[str], others: Mapping[str, Callable[..., Any]] | Non
 def load(source: str, name: str, filename: str, namespace: dict[str, Any], loops: Mapping[str, Loop]) -> Callable[..., Any]:
     """The function `name` of generated source; functions that loops may replace become kernels."""
     exec(compile(source, filename, "exec"), namespace)  # noqa: S102 - our own text: names are generated, constants repr-ed
-    for part, loop in loops.items():
-        namespace[part] = Kernel(namespace[part], loop)
+    if loops:
+        from dmlite.backends.local.jit.kernel import Kernel
+
+        namespace.update((part, Kernel(namespace[part], loop)) for part, loop in loops.items())
     return namespace[name]
