@@ -64,9 +64,8 @@ class Calls:
         if any(e is None and p.default is None for p, e in zip(function.params, exprs, strict=True)):
             return [literal(float("nan")) for _ in function.returns]
         args = [self._argument(p, e, module) for p, e in zip(function.params, exprs, strict=True)]
-        args = [
-            self.convert(p, a, call.span, f"argument '{p.name}' of {function.name}") for p, a in zip(function.params, args, strict=True)
-        ]
+        function = self._of_kind(function, module, args)
+        args = [self.convert(p, a, call.span, f"argument '{p.name}' of {call.name}") for p, a in zip(function.params, args, strict=True)]
         if self._inlinable(function):
             return self._inline(function, module, args, call.span)
         return self._call_instance(function, module, args, call.span)
@@ -77,6 +76,11 @@ class Calls:
         assert param.default is not None
         with self.lo.inside(Scope(f"@{fresh_tag()}"), module):
             return self.lo.expr(param.default)
+
+    def _of_kind(self, function: ast.Function, module: Module, args: list[Hop]) -> ast.Function:
+        """Of a builtin `f` whose file also has `s_f`, for scalars, the one for these arguments."""
+        of_scalars = module.functions.get(f"s_{function.name}") if self.lo.module.library.get(function.name) is module else None
+        return of_scalars if of_scalars is not None and all(self.lo.builder.facts[a].is_scalar for a in args) else function
 
     def convert(self, param: ast.Param, hop: Hop, span: Span, what: str) -> Hop:
         """`hop` as the declared type of a parameter or result; what cannot be is a problem."""

@@ -7,7 +7,7 @@ import pytest
 from scipy.optimize import minimize
 from scipy.special import expit, logsumexp
 
-from dmlite import DMLError, dml
+from dmlite import DMLError, dml, settings
 from tests.support.builtins import STORAGES, call, data
 
 linear = pytest.importorskip("sklearn.linear_model")
@@ -210,6 +210,36 @@ def test_sigmoid_and_one_hot_rows_of_real_data(name, stored):
 def test_sigmoid(stored):
     X = np.array([[0.0, np.log(3)], [-1000, 1000]])
     np.testing.assert_allclose(call("Y = sigmoid(X)", X=stored(X)), [[0.5, 0.75], [0, 1]])
+
+
+@pytest.mark.parametrize("opt_level", [0, 2])
+@pytest.mark.parametrize("x", [0, 1, True, -0.5, 3.25, -800.0, 800.0, np.inf, -np.inf, np.nan])
+def test_sigmoid_of_a_scalar(x, opt_level):
+    with settings(opt_level=opt_level):
+        found = call("y = sigmoid(x)", x=x), call("y = sigmoid(X=as.scalar(M))", M=np.array([[float(x)]]))
+    assert {type(y) for y in found} == {float}
+    np.testing.assert_allclose(found, expit(float(x)), rtol=1e-15)
+
+
+def test_sigmoid_of_a_constant_and_by_name():
+    assert call("y = sigmoid(0)") == 0.5
+    assert call('Y = eval("sigmoid", matrix(0, 1, 2))').tolist() == [[0.5, 0.5]]
+
+
+@pytest.mark.parametrize("argument", ['"a"', "list(1)"])
+def test_sigmoid_of_anything_else_is_refused(argument):
+    with pytest.raises(DMLError, match="of sigmoid must be a"):
+        call(f"y = sigmoid({argument})")
+
+
+def test_own_functions_are_not_chosen_by_kind():
+    own = """
+    sigmoid = function(matrix[double] X) return (matrix[double] Y) { Y = X }
+    s_sigmoid = function(double x) return (double y) { y = x }
+    y = sigmoid(3)
+    """
+    with pytest.raises(DMLError, match="argument 'X' of sigmoid must be a matrix"):
+        dml(own).output("y").execute()
 
 
 # ---------------------------------------------------------------- second derivatives from a part of the rows
