@@ -37,7 +37,7 @@ def run_snippets(harness: Harness, peer: str) -> Run:
         command = harness.java.command(path, {}) if peer == "systemds" else [sys.executable, "-m", "dmlite", "-f", path]
         for snippet, wanted in chosen(4 if harness.quick else max(1, int(SNIPPETS * harness.scale))):
             path.write_text(snippet.text, encoding="utf-8")
-            output, usage = run_process(command, folder=HERE)
+            output, usage = run_process(command, {"PYTHONPATH": str(ROOT)}, HERE)
             wrong += mismatch(wanted, output.partition("SystemDS Statistics:")[0].splitlines()) is not None
             seconds, others = seconds + usage["wall"], others + usage["wall"] * usage["others"]
             peak = max(peak, usage["peak"])
