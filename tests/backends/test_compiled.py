@@ -10,7 +10,7 @@ import pytest
 from scipy.sparse import csr_array, random_array
 
 from dmlite import settings
-from dmlite.backends.local import compiled, matmul, threads, transposes, weighted
+from dmlite.backends.local import compiled, matmul, sampled, threads, transposes, weighted
 from dmlite.backends.local.storage import SPARSE_LIMIT, dense, is_sparse
 from tests.support.always import always_compiled
 
@@ -38,6 +38,16 @@ def test_products(always, rows, cols, k):
     np.testing.assert_allclose(matmul.tmm(x, left), dense.T @ left, rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(matmul.tmm(left, x), left.T @ dense, rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(matmul.matmul(np.asfortranarray(left.T), x), left.T @ dense, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("k", [*range(2, 36), 100])
+def test_products_with_few_columns(always, k):
+    """Rows of results that are whole strips, and rows that are not; a zero that is stored meets no NaN."""
+    x, b = sparse(70, 30, 0.3), np.random.default_rng(k).normal(size=(30, k))
+    np.testing.assert_allclose(matmul.matmul(x, b), x.toarray() @ b, rtol=1e-12, atol=1e-12)
+    x.data[3], b[x.indices[3], k - 1] = 0.0, np.nan
+    expected = np.isin(np.arange(70), sampled.row_numbers(x)[(x.indices == x.indices[3]) & (x.data != 0)])
+    assert np.array_equal(np.isnan(matmul.matmul(x, b)), expected[:, None] & (np.arange(k) == k - 1))
 
 
 def test_empty_rows_and_nothing_stored(always):
@@ -76,6 +86,7 @@ def test_products_of_sparse_matrices(always, n, k, m, density):
     a, b = sparse(n, k, density), sparse(k, m, density)
     for found, expected in (
         (matmul.matmul(a, b), a.toarray() @ b.toarray()),
+        (matmul.tmm(sparse(k, n, density), b), sparse(k, n, density).toarray().T @ b.toarray()),
         (matmul.tsmm_left(a), a.toarray().T @ a.toarray()),
         (matmul.tsmm_right(a), a.toarray() @ a.toarray().T),
     ):

@@ -168,6 +168,15 @@ class TestTable:
         self.check(x, np.arange(1, 501), p, None, 500, 500)
         assert (x @ column(*range(1, 501)) == column(*p)).all()
 
+    @pytest.mark.parametrize("odd", [None, 0.0, -1.0, 2.5, 31.0, 1e300, -1e300, np.nan, np.inf, -np.inf])
+    def test_one_hot_of_what_is_a_column(self, odd):
+        v = np.random.default_rng(4).integers(1, 31, 200).astype(float)
+        if odd is not None:
+            v[[0, 7, 199]] = odd
+        x = k.one_hot(column(*v), 30)
+        assert is_sparse(x) and x.indices.dtype == x.indptr.dtype == np.int32
+        assert np.array_equal(x.toarray(), v[:, None] == np.arange(1, 31))
+
     def test_rows_may_be_missing_or_repeated(self):
         a, b = column(2, 4, 900), column(1, 70, 2)
         self.check(k.table_dims(a, b, 1000, 80), a, b, None, 1000, 80)

@@ -255,9 +255,16 @@ def one_hot(v: Matrix, n: float) -> Matrix:
     from scipy.sparse import csr_array
 
     cells = dense(v).ravel()
-    hits = (cells >= 1) & (cells <= width) & (cells == np.floor(cells))
-    ends = np.concatenate([[0], np.cumsum(hits)])
-    return settle(csr_array((np.ones(ends[-1]), cells[hits].astype(np.int64) - 1, ends), shape=(v.shape[0], width)))
+    kind = index_type(max(v.shape), width)
+    with np.errstate(invalid="ignore"):  # NaN and what is too large become some column that they do not equal
+        columns = cells.astype(kind)
+    hits = (columns == cells) & (cells >= 1) & (cells <= width)
+    if hits.all():
+        ends = np.arange(v.shape[0] + 1, dtype=kind)
+    else:
+        columns, ends = columns[hits], np.concatenate(([0], np.cumsum(hits))).astype(kind)
+    columns -= 1
+    return settle(csr_array((np.ones(columns.size), columns, ends), shape=(v.shape[0], width)))
 
 
 def diag(X: Matrix) -> Matrix:

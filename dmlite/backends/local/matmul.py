@@ -76,7 +76,7 @@ def tmm(a: Matrix, b: Matrix) -> Matrix:
     if a.shape[0] != b.shape[0]:
         raise DMLRuntimeError(f"t(A) %*% B needs as many rows in A as in B, found {_shape(a)} and {_shape(b)}")
     if is_sparse(a) and is_sparse(b):
-        return sparse_products.both(a.T.tocsr(), b)
+        return sparse_products.transposed(a, b)
     if is_sparse(a) and is_matrix(b):
         reserve(a.shape[1], b.shape[1], "a matrix product")
         return sparse_products.transposed_times_dense(a, b)

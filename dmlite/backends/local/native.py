@@ -17,6 +17,8 @@ import numba
 import numpy as np
 from numba import float64, int64, uint32, void
 
+from dmlite.backends.local.jit.lanes import plus_times, put, zeros
+
 # Sums may be grouped in any way, but NaN and infinities are kept.
 OPTIONS = {"cache": True, "nogil": True, "fastmath": {"reassoc", "contract", "nsz"}, "error_model": "numpy"}
 INLINED = {**OPTIONS, "forceinline": True}
@@ -205,6 +207,45 @@ def product(indptr, indices, data, b, low, high, out):
         out[i] = row
 
 
+def _strip(width):
+    """Sums of so many columns of rows of B, which stay in registers until the row of the result is done."""
+
+    @numba.njit(void(_cells, _index, int64, int64, _matrix, int64, _cells), **INLINED)
+    def strip(data, indices, start, stop, b, c, out):
+        total = zeros(width)
+        for p in range(start, stop):
+            if data[p] != 0.0:  # zeros meet no NaN
+                total = plus_times(total, data[p], b[indices[p]], c)
+        put(total, out, c)
+
+    return strip
+
+
+LANES = (4, 8, 16)  # of a strip; `thin` takes rows of B that are filled up to the sum of some sixteens and one of these
+_strip4, _strip8, _strip16 = map(_strip, LANES)
+
+
+@numba.njit(void(_index, _index, _cells, _matrix, int64, int64, _matrix), **OPTIONS)
+def thin(indptr, indices, data, b, low, high, out):
+    """CSR times a dense matrix of few columns, of which `out` takes the first."""
+    k, width = out.shape[1], b.shape[1]
+    beside = np.empty(width)
+    for i in range(low, high):
+        start, stop = int64(indptr[i]), int64(indptr[i + 1])
+        row = out[i] if k == width else beside
+        c = 0
+        while c + 16 <= width:
+            _strip16(data, indices, start, stop, b, c, row)
+            c += 16
+        if c + 8 <= width:
+            _strip8(data, indices, start, stop, b, c, row)
+        elif c < width:
+            _strip4(data, indices, start, stop, b, c, row)
+        if k != width:
+            for c in range(k):
+                out[i, c] = row[c]
+
+
 @numba.njit(void(_index, _index, _cells, _matrix, int64, int64, _matrix), **OPTIONS)
 def product_of_transpose(indptr, indices, data, b, low, high, out):
     """Adds the transpose of a CSR matrix times a dense one to `out`."""
@@ -299,6 +340,17 @@ def product_of_sparse(indptr, indices, data, other_indptr, other_indices, other_
         for p in range(int64(indptr[i]), int64(indptr[i + 1])):
             j, w = indices[p], data[p]
             for q in range(int64(other_indptr[j]), int64(other_indptr[j + 1])):
+                row[other_indices[q]] += w * other_data[q]
+
+
+@numba.njit(void(_index, _index, _cells, _index, _index, _cells, int64, int64, _matrix), **OPTIONS)
+def transpose_times_sparse(indptr, indices, data, other_indptr, other_indices, other_data, low, high, out):
+    """Adds the transpose of a CSR matrix times another to `out`, each row of both read once."""
+    for i in range(low, high):
+        start, stop = int64(other_indptr[i]), int64(other_indptr[i + 1])
+        for p in range(int64(indptr[i]), int64(indptr[i + 1])):
+            row, w = out[indices[p]], data[p]
+            for q in range(start, stop):
                 row[other_indices[q]] += w * other_data[q]
 
 

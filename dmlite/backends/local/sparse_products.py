@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 # Cells of a product of sparse matrices up to which it may be worked out as an array: one that fits into the last cache.
 _ARRAY: Final = 1 << 22
+_THIN: Final = 32  # columns of a product whose sums stay in registers
 
 
 # ---------------------------------------------------------------- with a dense matrix
@@ -24,9 +26,23 @@ def times_dense(a: csr_array, b: np.ndarray) -> np.ndarray:
     loops = compiled.loops(a, work)
     if loops is None:
         return a @ b
-    out, b, stored = np.empty((a.shape[0], b.shape[1])), np.ascontiguousarray(b), compiled.stored(a)
-    compiled.by_rows(a, work, lambda low, high: loops.product(*stored, b, low, high, out))
+    out, stored = np.empty((a.shape[0], b.shape[1])), compiled.stored(a)
+    is_thin = 1 < b.shape[1] <= _THIN and b.shape[0] <= a.nnz
+    run, b = (loops.thin, _filled_up(b, loops.LANES)) if is_thin else (loops.product, np.ascontiguousarray(b))
+    compiled.by_rows(a, work, lambda low, high: run(*stored, b, low, high, out))
     return out
+
+
+def _filled_up(b: np.ndarray, lanes: Sequence[int]) -> np.ndarray:
+    """B with columns of zeros behind, so that rows are strips of the widest lanes and one of any."""
+    cols, widest = b.shape[1], lanes[-1]
+    rest = cols % widest
+    width = cols - rest + (min(n for n in lanes if n >= rest) if rest else 0)
+    if width == cols:
+        return np.ascontiguousarray(b)
+    filled = np.zeros((b.shape[0], width))
+    filled[:, :cols] = b
+    return filled
 
 
 def transposed_times_dense(a: csr_array, b: np.ndarray) -> np.ndarray:
@@ -66,6 +82,18 @@ def both(a: csr_array, b: csr_array) -> Matrix:
     if is_sparse(product):
         product.sort_indices()
     return product
+
+
+def transposed(a: csr_array, b: csr_array) -> Matrix:
+    """`t(A) %*% B`, stored as fits."""
+    rows, cols = a.shape[1], b.shape[1]
+    pairs = int(np.diff(a.indptr) @ np.diff(b.indptr).astype(np.int64))
+    loops = compiled.loops(a, pairs) if b.indices.dtype == b.indptr.dtype == np.int32 else None
+    if loops is None or rows * cols > min(_ARRAY, pairs):
+        return both(a.T.tocsr(), b)
+    left, right = compiled.stored(a), compiled.stored(b)
+    run = loops.transpose_times_sparse
+    return _stored_as_fits(compiled.summed(a, pairs, (rows, cols), lambda low, high, out: run(*left, *right, low, high, out)))
 
 
 def _as_array(loops: Any, a: csr_array, b: csr_array, pairs: int) -> Matrix:
