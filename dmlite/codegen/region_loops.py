@@ -11,16 +11,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from dmlite.codegen.loops import INLINE, Loop, Total, Unsuitable, indented
-from dmlite.codegen.templates import LOOP_CELLS, LOOP_TOTALS
+from dmlite.codegen.templates import LOOP_CELLS, LOOP_PLACES, LOOP_ROWS, LOOP_TOTALS, place_in_row
 from dmlite.hop.infer import FactTable
 from dmlite.hop.node import LITERAL, Hop
 from dmlite.plan.regions import THIN, Region, is_product, is_total, parts, wholes
 
-_ROWS = {
-    "rowSums": ("plus", "{0}", "{0}"), "rowSumsSq": ("plus_product", "{0}, {0}", "{0}"), "rowMeans": ("plus", "{0}", "{0} / {1}"),
-    "tak_rows": ("plus_product", "{0}, {1}", "{0}"), "rowMaxs": ("most", "{0}", "{0}"), "rowMins": ("least", "{0}", "{0}"),
-}  # fmt: skip
-_PLACES = {"rowIndexMax": "reaches_most", "rowIndexMin": "reaches_least"}
 _CHAINS = {"mmchain": "{0}", "mmchain_w": "{0} * {1}", "mmchain_y": "{0} - {1}"}
 _STARTS = {"plus": 0.0, "plus_product": 0.0, "least": math.inf, "most": -math.inf}
 _ALL = {"plus": "plus", "plus_product": "plus", "least": "least", "most": "most"}  # how sums of sums are joined
@@ -110,10 +105,10 @@ class _LoopWriter:
             self._times(hop, operands[0])
         elif hop.op == "softmax":
             self._softmax(hop, operands[0])
-        elif hop.op in _PLACES:
+        elif hop.op in LOOP_PLACES:
             self._place(hop, operands[0])
-        elif hop.op in _ROWS:
-            join, cell, last = _ROWS[hop.op]
+        elif hop.op in LOOP_ROWS:
+            join, cell, last = LOOP_ROWS[hop.op]
             self._row(hop, operands, join, cell, last)
         elif hop.op in LOOP_TOTALS and is_total(hop):
             self._total(hop, operands, *LOOP_TOTALS[hop.op])
@@ -157,11 +152,7 @@ class _LoopWriter:
             raise Unsuitable
         place, cell = self._at(stage), self._read(x, stage, width)
         place.before += [f"{name} = 1.0", f"{name}_best = np.nan"]
-        place.cells[width] += [
-            f"{name}_new = {_PLACES[hop.op]}({cell}, {name}_best)",
-            f"{name} = choose({name}_new, c + 1.0, {name})",
-            f"{name}_best = choose({name}_new, {cell}, {name}_best)",
-        ]
+        place.cells[width] += place_in_row(name, hop.op, cell, "c")
         self.stage[hop] = stage + 1
         if hop in self.results:
             place.after.append(f"{self._target(hop)} = {name}")

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from dmlite.codegen.sampled_loops import given_of, loop_of
+from dmlite.codegen.sampled_loops import given_of
+from dmlite.codegen.sampled_rows import loop_of
 from dmlite.codegen.templates import DENSE, UFUNC
 from dmlite.hop.node import LITERAL, Hop
 from dmlite.hop.ops import BY_NAME
 from dmlite.plan.physical import Step
-from dmlite.plan.sampled import END, PRODUCT, SUMS_OF_PRODUCTS, TOTALS, Sampled
+from dmlite.plan.sampled import CELL, CHAINS, END, PRODUCT, ROW, SUMS_OF_PRODUCTS, TOTALS, WIDE, Sampled
 
 if TYPE_CHECKING:
     from dmlite.codegen.emit import Emitter
@@ -186,9 +187,30 @@ class SampledWriter:
         return f"def {self.name}_apart({', '.join(['w', *self._parameters()])}):", [*lines, (self._returned(), None)]
 
     def _same(self) -> tuple[str, Lines]:
-        """The whole region by NumPy and SciPy, where that is one operator after another."""
+        """The whole region by NumPy and SciPy, where that is one operator after another; in blocks where rows have a few numbers."""
+        split = self._split() if WIDE in self.region.roles.values() else None
         operands = ", ".join(["w", *self._parameters()])
-        return f"def {self.name}({operands}):", [(f"return {self.name}_apart({operands})", self.steps[-1])]
+        if split is None:
+            return f"def {self.name}({operands}):", [(f"return {self.name}_apart({operands})", self.steps[-1])]
+        ends = ", ".join(f"np_{self._join(h)}" if self.region.roles[h] == END else str(self.facts[h].cols) for h in self.region.outputs)
+        width = sum(self.facts[h].cols or 1 for h in self.region.hops if self.region.roles[h] in (ROW, WIDE))
+        joined = sum(self.facts[h].cells or 1 for h in self.region.outputs if self.region.roles[h] == END)
+        call = f"{self.emitter.kernel('stored.in_rows')}({self.name}_apart, {split!r}, ({ends},), {width}, {joined}, {operands})"
+        return f"def {self.name}({operands}):", [(f"return {call}", self.steps[-1])]
+
+    @staticmethod
+    def _join(hop: Hop) -> str:
+        return _TOTALS[hop.op][0] if hop.op in _TOTALS else "add"
+
+    def _split(self) -> str | None:
+        """For each operand r where members need the rows of a block, else w; None where they need both, or give stored cells."""
+        rows = self.facts[self.region.driver].rows
+        whole = {h.args[1] for h in self.region.hops if h.op in ("matmul", *CHAINS)}
+        split = {a for h in self.region.hops for i, a in enumerate(h.args) if i != 1 or h.op not in ("matmul", *CHAINS)}
+        split = {a for a in split if self.facts[a].is_matrix and self.facts[a].rows == rows}
+        if whole & split or any(self.region.roles[h] == CELL for h in self.region.outputs):
+            return None
+        return "".join("r" if g.hop in split else "w" for g in self.given)
 
     def _step(self, step: Step) -> tuple[str, Step]:
         args = [self._whole(a) for a in step.hop.args]

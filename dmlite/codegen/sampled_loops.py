@@ -12,7 +12,7 @@ from dmlite.codegen.loops import INLINE, Loop, Total, Unsuitable, indented
 from dmlite.codegen.templates import LOOP_CELLS, LOOP_TOTALS
 from dmlite.hop.infer import FactTable
 from dmlite.hop.node import LITERAL, Hop
-from dmlite.plan.sampled import BY_COLUMN, BY_ROW, CELL, CHAINS, END, PRODUCT, ROW, TOTALS, Sampled
+from dmlite.plan.sampled import BY_COLUMN, BY_ROW, CELL, CHAINS, END, PRODUCT, ROW, TOTALS, WIDE, Sampled
 
 _SUMS = {
     **LOOP_TOTALS,
@@ -53,9 +53,10 @@ class SampledLoop(Loop):
 
 @dataclass
 class _Stage:
-    """Statements before the cells of a row, for each cell, and after them; the cells that are there."""
+    """Statements before the cells of a row, for each of so many numbers of the row, for each cell, and after; the cells that are there."""
 
     before: list[str] = field(default_factory=list)
+    wide: dict[int, list[str]] = field(default_factory=dict)
     cells: list[str] = field(default_factory=list)
     after: list[str] = field(default_factory=list)
     there: set[object] = field(default_factory=set)
@@ -74,15 +75,9 @@ def given_of(region: Sampled, facts: FactTable) -> list[Given]:
     return list(found.values())
 
 
-def loop_of(region: Sampled, given: list[Given], facts: FactTable) -> SampledLoop | None:
-    """The loop of a region, or None where a member has none."""
-    try:
-        return _SampledLoopWriter(region, given, facts).write()
-    except Unsuitable:
-        return None
+class SampledLoopWriter:
+    """Writes the loop of a region whose numbers are those of stored cells, or one for each row."""
 
-
-class _SampledLoopWriter:
     def __init__(self, region: Sampled, given: list[Given], facts: FactTable):
         self.region, self.given, self.facts = region, given, facts
         self.stages = [_Stage()]
@@ -95,28 +90,32 @@ class _SampledLoopWriter:
 
     def _is_by_row(self, hop: Hop) -> bool:
         """Whether a result has a row for each of the driver's."""
-        return self.region.roles[hop] == ROW or hop.op in BY_ROW or (hop.op == "matmul" and hop.args[0] in self.region.pattern)
+        return self.region.roles[hop] in (ROW, WIDE) or hop.op in BY_ROW or (hop.op == "matmul" and hop.args[0] in self.region.pattern)
 
     def write(self) -> SampledLoop:
+        """The loop. Raises Unsuitable."""
         for hop in self.region.hops:
-            role = self.region.roles[hop]
-            if role in (CELL, PRODUCT):
-                if hop in self.results:
-                    value = self._read(hop, stage := self._stage_of(hop))
-                    self._at(stage).cells.append(f"{self._result(hop)}[q] = {value}")
-            elif hop.op in CHAINS:
-                self._chain(hop)
-            elif hop.op == "matmul" and role == ROW:
-                self._row_sum(hop, "plus_product", f"{{0}}, {self._column(hop.args[1])}", hop.args[:1])
-            elif hop.op in ("matmul", "tmm"):
-                self._times_factor(hop)
-            elif role == ROW and hop.op not in BY_ROW:
-                self._row_value(hop)
-            else:
-                self._aggregate(hop)
+            self._member(hop)
         return self._loop()
 
     # ------------------------------------------------------------ members
+    def _member(self, hop: Hop) -> None:
+        role = self.region.roles[hop]
+        if role in (CELL, PRODUCT):
+            if hop in self.results:
+                value = self._read(hop, stage := self._stage_of(hop))
+                self._at(stage).cells.append(f"{self._result(hop)}[q] = {value}")
+        elif hop.op in CHAINS:
+            self._chain(hop)
+        elif hop.op == "matmul" and role == ROW:
+            self._row_sum(hop, "plus_product", f"{{0}}, {self._column(hop.args[1])}", hop.args[:1])
+        elif hop.op in ("matmul", "tmm"):
+            self._times_factor(hop)
+        elif role == ROW and hop.op not in BY_ROW:
+            self._row_value(hop)
+        else:
+            self._aggregate(hop)
+
     def _name(self, hop: Hop) -> str:
         return f"v{self.region.hops.index(hop)}"
 
@@ -326,12 +325,19 @@ class _SampledLoopWriter:
         totals = tuple(self._shape(h) for h, _ in self.totals)
         ends = tuple(map(self._end, self.region.outputs))
         m = self.facts[self.region.driver].cols or 0
-        return SampledLoop(source, "loop", kinds, m, 1, operands, len(self.results), tuple(self.numbers), 0, 0, totals, ends)
+        thin = self._kept()
+        return SampledLoop(source, "loop", kinds, m, thin, operands, len(self.results), tuple(self.numbers), 0, min(1, thin), totals, ends)
+
+    def _kept(self) -> int:
+        """How many numbers of a row the buffer y holds."""
+        return 0
 
     def _body(self) -> list[str]:
         rows: list[str] = []
         for stage in self.stages:
             rows += stage.before
+            for k, lines in stage.wide.items():
+                rows += [f"for l in range({k}):", *indented(lines)]
             if stage.cells:
                 rows += ["for q in range(s[r], s[r + 1]):", *indented(["c = t[q]", "x0 = x[q]", *stage.cells])]
             rows += stage.after

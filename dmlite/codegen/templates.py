@@ -114,6 +114,26 @@ LOOP_TOTALS: Final = {
     "colMins": ("least", "{0}"),
     "colMaxs": ("most", "{0}"),
 }
+# Aggregates of the cells of a row: how they are joined, what is made of the cells first, and of the result, with the number of cells.
+LOOP_ROWS: Final = {
+    "rowSums": ("plus", "{0}", "{0}"),
+    "rowSumsSq": ("plus_product", "{0}, {0}", "{0}"),
+    "rowMeans": ("plus", "{0}", "{0} / {1}"),
+    "tak_rows": ("plus_product", "{0}, {1}", "{0}"),
+    "rowMaxs": ("most", "{0}", "{0}"),
+    "rowMins": ("least", "{0}", "{0}"),
+}
+LOOP_PLACES: Final = {"rowIndexMax": "reaches_most", "rowIndexMin": "reaches_least"}
+LOOP_STARTS: Final = {"plus": "0.0", "plus_product": "0.0", "least": "np.inf", "most": "-np.inf"}
+
+
+def place_in_row(name: str, op: str, cell: str, column: str) -> list[str]:
+    """Statements for each cell that leave `name` at the number of the last one that is the extreme of the row so far."""
+    return [
+        f"{name}_new = {LOOP_PLACES[op]}({cell}, {name}_best)",
+        f"{name} = choose({name}_new, {column} + 1.0, {name})",
+        f"{name}_best = choose({name}_new, {cell}, {name}_best)",
+    ]
 
 
 def python_name(kernel: str) -> str:

@@ -133,7 +133,8 @@ class Holding:
     def _parts(self, step: Step, size: float) -> float:
         """What the parts of a region hold of a result until it is put together: totals of each, or the cells that are stored."""
         if isinstance(step.region, Sampled):
-            return _CELLS * (self.nonzeros(self.facts[step.region.driver]) or 0.0) * len(step.region.hops)
+            held = len(step.region.cells()) if step.region.by_row else len(step.region.hops)
+            return _CELLS * (self.nonzeros(self.facts[step.region.driver]) or 0.0) * held
         return _PARTS * size if is_total(step.hop) else 0.0
 
 

@@ -4,7 +4,8 @@ Members are cells with the pattern of the driver (a product with it, say), what 
 whole (`U %*% t(V)` and functions of it), and sums and thin products of the cells. Of values from outside, dense ones are looked
 up at the stored cells, further CSR matrices of the same shape are brought into the order of the driver first.
 
-Regions by row hold numbers for each row of the driver as well, from which later members are made (`t(X) %*% (w * (X %*% v))`).
+Regions by row hold numbers for each row of the driver as well, from which later members are made (`t(X) %*% (w * (X %*% v))`, or
+`rowIndexMin(norms - 2 * (X %*% t(C)))`).
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ CHAINS: Final = frozenset({"mmchain", "mmchain_w", "mmchain_y"})
 SUMS_OF_PRODUCTS: Final = frozenset({"tak", "tak3", "tak_rows", "tak_cols"})
 _ZERO: Final = {"minus_nz": (0,)}
 
-CELL, PRODUCT, ROW, END = "cell", "product", "row", "end"
+FEW: Final = 32  # columns of a product with the cells of a row up to which its numbers are held as those of the row
+
+CELL, PRODUCT, ROW, WIDE, END = "cell", "product", "row", "wide", "end"
 
 
 def zero_places(hop: Hop) -> Sequence[int]:
@@ -50,8 +53,8 @@ def seconds_at_cells(hop: Hop, role: str, driver: Fact, facts: FactTable) -> flo
 class Sampled:
     """driver: whose stored cells are gone through. hops: the members in their order. outputs: what is needed outside.
 
-    roles: of each member: CELL, PRODUCT (of thin factors, computed at the stored cells), ROW (a number for each row of the driver)
-    or END (a sum, or a thin product of cells, which no member reads).
+    roles: of each member: CELL, PRODUCT (of thin factors, computed at the stored cells), ROW (a number for each row of the driver),
+    WIDE (a few of them) or END (a sum, or a thin product of cells, which no member reads).
     pattern: the driver and cells that are zero where it stores nothing. beside: CSR matrices from outside that are brought into its order.
     inner: members that exist at stored cells alone; several regions may compute the same.
     divisors: numbers that must be neither zero nor NaN.

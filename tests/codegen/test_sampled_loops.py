@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import product
 from unittest import mock
 
 import numpy as np
@@ -39,6 +40,10 @@ SCRIPTS = {
     "chains": "g = t(W) %*% (W %*% v); h = t(W) %*% (u * (W %*% v)); k = t(W) %*% ((W %*% v) - u); A = 2 * W; l = t(A) %*% (A %*% v)",
     "hinge": "out = 1 - u * (W %*% v); sv = out > 0; out = sv * out; s = sum(out * out); g = t(W) %*% (out * sv * u); w2 = t(W) %*% B2",
     "rows in stages": "q = rowSums(W); P = W * q; p = rowSums(abs(P)); R = P * p / 2; g = t(R) %*% (q + p); s = sum(p); m = min(R)",
+    "nearest": "D = -2 * (W %*% M) + m1; y = rowIndexMin(D); s = sum(rowMins(D)); y2 = rowIndexMax(D); s2 = sum(D * M2)",
+    "few numbers a row": "Q = W %*% M; E = exp(Q - rowMaxs(Q)) * u; P = E / rowSums(E); g = t(W) %*% (P - M2); s = sum(P); R = Q + a; q = rowSums(P * M2)",
+    "few numbers of cells": "A = abs(W) * 2; Q = A %*% M; P = max(Q, m1) * rowSums(Q); g = t(A) %*% P; s = sum(P^2); q = rowMeans(P); r1 = rowSums(P^2)",
+    "few numbers twice": "Q = W %*% V; P = W %*% M; s = sum(Q^2); q = rowSums(P) * rowMins(Q); g = t(W) %*% (P * q); h = t(W) %*% Q; R = W * q",
     "used before and after": "E = W * exp(U %*% t(V)); s = sum(E); F = E / s; R = F * exp(U %*% t(V)); q = sum(F * Z)",
 }  # fmt: skip
 
@@ -70,6 +75,7 @@ def inputs(rows: int, cols: int, *, special: bool = False, share: float = 0.3, w
         return found
 
     found = {"W": sparse(), "X": sparse(), "Z": dense(rows, cols), "U": dense(rows, 3), "V": dense(cols, 3), "B": dense(cols, 2)}
+    found |= {"M": dense(cols, 11), "M2": dense(rows, 11), "m1": dense(1, 11)}
     return found | {"B2": dense(rows, 2), "v": dense(cols, 1), "u": dense(rows, 1), "r": dense(1, cols), "a": 0.3, "n": 3}
 
 
@@ -139,8 +145,8 @@ def test_other_storage(monkeypatch, kind, how):
 
 
 def test_sums_do_not_depend_on_the_number_of_cores(monkeypatch):
-    given, script = inputs(300, 200), SCRIPTS["loss and gradient"]
-    for how in ("blocks", "compiled"):
+    given = inputs(300, 200)
+    for how, script in product(("blocks", "compiled"), (SCRIPTS["loss and gradient"], SCRIPTS["few numbers a row"])):
         results = []
         for count in (1, 2, 5):
             with monkeypatch.context() as patch, mock.patch.object(stored, "_BLOCK", 512):
@@ -193,6 +199,8 @@ _LEAVES = [
     "(u %*% r)",
     "rowSums(W)",
     "(W %*% v)",
+    "rowSums(W %*% V)",
+    "rowMins(abs(W) %*% B)",
 ]
 _ENDS = ["sum({})", "min({})", "max({})", "rowSums({})", "colSums({})", "({}) %*% V", "t({}) %*% U", "t(U) %*% ({})", "sum(({}) * Z)", "({}) * W",
          "t({}) %*% (u * (({}) %*% v))", "sum(({})^2)", "t({}) %*% rowSums(({}) * u)", "rowSums(({}) * X)", "sum(({}) != 0)"]  # fmt: skip

@@ -25,7 +25,7 @@ FACTS = {
     **{name: matrix(M, N, dense=True) for name in "DZ"},
     "S": matrix(M, N, 900), "C": matrix(M, N, M * N // 3), "s": matrix(30, 40, 100),
     "U": matrix(M, K, dense=True), "V": matrix(N, K, dense=True), "L": matrix(M, 500, dense=True), "R": matrix(N, 500, dense=True),
-    "u": matrix(M, 1, dense=True), "v": matrix(N, 1, dense=True), "r": matrix(1, N, dense=True), "a": scalar("double"), "n": scalar("int"),
+    "u": matrix(M, 1, dense=True), "v": matrix(N, 1, dense=True), "r": matrix(1, N, dense=True), "k": matrix(1, K, dense=True), "a": scalar("double"), "n": scalar("int"),
 }  # fmt: skip
 
 
@@ -66,6 +66,12 @@ def regions_of(script: str, facts: dict[str, Fact] = FACTS) -> tuple[list[Sample
         ("q = W %*% v; b = sum(q)", []),  # one pass
         ("q = W %*% v; b = sum(q); g = t(W) %*% (q / b)", []),  # the sum is needed before the second pass
         ("A = W * (exp(U %*% t(V)) - X)", ["matmul", "exp", "sub", "mul"]),
+        ("q = rowIndexMin(W %*% V - k)", ["matmul", "sub", "rowIndexMin"]),
+        ("Q = exp(W %*% V); P = Q / rowSums(Q); g = t(W) %*% P", ["matmul", "exp", "rowSums", "div", "tmm"]),
+        ("Q = W %*% V", []),  # one pass, and nothing reads its numbers
+        ("Q = W %*% R + 1", []),  # too many numbers to hold
+        ("Q = W %*% V; c = colSums(Q)", []),
+        ("Q = W %*% V; m = min(Q)", []),
     ],
 )  # fmt: skip
 def test_members(script, members):

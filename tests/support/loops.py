@@ -28,6 +28,10 @@ MEANINGS = {
     "round_half_up": lambda x: elementwise.round(np.array([x]))[0],
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
     "softplus": lambda x: np.logaddexp(0, x),
+    "zeros": np.zeros,
+    "get": lambda count, x, start: np.array([x[start + i] for i in range(count)]),
+    "plus_times": lambda total, a, x, start: total + a * np.array([x[start + i] for i in range(total.size)]),
+    "put": lambda lanes, x, start: [x.__setitem__(start + i, cell) for i, cell in enumerate(lanes)],
 }
 
 

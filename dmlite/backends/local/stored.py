@@ -13,7 +13,7 @@ from dmlite.backends.local import compiled
 from dmlite.backends.local.jit.kernel import Kernel, Totals
 from dmlite.backends.local.sampled import beside, row_numbers
 from dmlite.backends.local.storage import SPARSE_LIMIT, Matrix, is_matrix, is_sparse, with_cells
-from dmlite.backends.local.threads import at_once, cores
+from dmlite.backends.local.threads import BLAS, at_once, cores, in_ranges
 from dmlite.codegen.sampled_loops import End, SampledLoop
 from dmlite.memory import reserve
 
@@ -22,9 +22,11 @@ _THREADED: Final = 1 << 20  # numbers from which on further threads pay
 _RANGES: Final = 32  # of stored cells, which threads take one after another; as many on every machine, so that sums are the same
 _JOINED: Final = 4  # ranges of rows where each has a large result of its own
 _LARGE: Final = 1 << 12  # numbers in such a result
+_HELD: Final = 1 << 24  # numbers that all blocks together give to be joined
 _JOINS: Final = {"plus": np.add, "least": np.minimum, "most": np.maximum}
 
 _Function = Callable[..., tuple[Any, ...]]
+_Join = Callable[..., Any]
 
 
 def run(plain: _Function | Kernel, apart: _Function, kinds: str, w: Matrix, *operands: Any) -> tuple[Any, ...]:
@@ -128,6 +130,40 @@ def zeroed(x: np.ndarray, *zeros: Any) -> np.ndarray:
 def operand(w: Matrix, data: np.ndarray) -> Matrix:
     """CSR with the structure of `w`, shared with it unless there are zeros, which must not meet NaN or Inf in a product."""
     return type(w)((data, w.indices, w.indptr), shape=w.shape) if data.all() else with_cells(w, data)
+
+
+# ---------------------------------------------------------------- in blocks of rows, one operator after another
+def in_rows(
+    apart: _Function, split: str, ends: Sequence[int | _Join], width: int, joined: int, w: Matrix, *operands: Any
+) -> tuple[Any, ...]:
+    """`apart(w, *operands)` for blocks of rows of `w` and of the operands that `split` has an r for.
+
+    ends: for each result its columns, where blocks come below each other, or what joins them. width: numbers that a block holds for
+    each row. joined: numbers that it gives to be joined.
+    """
+    rows = w.shape[0]
+    step = max(1, _BLOCK // (width + w.nnz // rows), rows * joined // _HELD)
+    targets = [None if callable(end) else np.empty((rows, end)) for end in ends]
+
+    def run(low: int, high: int) -> tuple[Any, ...]:
+        part = [x[low:high] if kind == "r" else x for kind, x in zip(split, operands, strict=True)]
+        with np.errstate(all="ignore"):
+            found = apart(_rows(w, low, high), *part)
+        for target, result in zip(targets, found, strict=True):
+            if target is not None:
+                target[low:high] = result
+        return tuple(result if target is None else None for target, result in zip(targets, found, strict=True))
+
+    with BLAS.alone():
+        parts = in_ranges([*range(0, rows, step), rows], run)
+    columns = zip(ends, targets, zip(*parts, strict=True), strict=True)
+    return tuple(reduce(end, found) if callable(end) else target for end, target, found in columns)
+
+
+def _rows(w: Matrix, low: int, high: int) -> Matrix:
+    """Some rows of a CSR matrix, whose cells are shared."""
+    start, stop = w.indptr[low], w.indptr[high]
+    return type(w)((w.data[start:stop], w.indices[start:stop], w.indptr[low : high + 1] - start), shape=(high - low, w.shape[1]))
 
 
 # ---------------------------------------------------------------- in a compiled loop

@@ -39,6 +39,17 @@ def zeros(_typing, count):
     return lanes(count), generate
 
 
+@intrinsic(prefer_literal=True)
+def get(_typing, count, row, start):
+    """Cells from row[start:], as many as the source says; nobody checks that `row` has them."""
+    lanes = Lanes(count.literal_value)
+
+    def generate(context, builder, signature, args):
+        return builder.load(_place(context, builder, signature, args, context.get_value_type(lanes)), align=8)
+
+    return lanes(count, types.unliteral(row), types.unliteral(start)), generate
+
+
 @intrinsic
 def plus_times(_typing, total, x, row, start):
     """total + x * row[start:], as many cells as `total` has; nobody checks that `row` has them."""
@@ -49,7 +60,7 @@ def plus_times(_typing, total, x, row, start):
         undefined = ir.Constant(total.type, ir.Undefined)
         every = ir.Constant(ir.VectorType(ir.IntType(32), total.type.count), [0] * total.type.count)
         factor = builder.shuffle_vector(builder.insert_element(undefined, x, zero), undefined, every)
-        cells = builder.load(_place(context, builder, signature, args), align=8)
+        cells = builder.load(_place(context, builder, signature, args, total.type), align=8)
         return builder.fadd(total, builder.fmul(factor, cells, flags=_CONTRACT), flags=_CONTRACT)
 
     return total(total, x, row, start), generate
@@ -60,14 +71,14 @@ def put(_typing, total, row, start):
     """Writes all lanes to row[start:]; nobody checks that it has as many cells."""
 
     def generate(context, builder, signature, args):
-        builder.store(args[0], _place(context, builder, signature, args), align=8)
+        builder.store(args[0], _place(context, builder, signature, args, args[0].type), align=8)
         return context.get_dummy_value()
 
     return types.void(total, row, start), generate
 
 
-def _place(context, builder, signature, args):
+def _place(context, builder, signature, args, kind_of_lanes):
     """The address of the cell of an array, or behind a pointer, that the last two operands name, as that of lanes."""
     kind, row, start = signature.args[-2], *args[-2:]
     first = context.make_array(kind)(context, builder, row).data if isinstance(kind, types.Array) else row
-    return builder.bitcast(builder.gep(first, [start]), args[0].type.as_pointer())
+    return builder.bitcast(builder.gep(first, [start]), kind_of_lanes.as_pointer())

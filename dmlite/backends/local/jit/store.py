@@ -47,7 +47,7 @@ def target_machine() -> Any:
 @cache
 def _environment() -> bytes:
     """What object code depends on besides its source."""
-    functions = Path(__file__).with_name("functions.py").read_bytes()
+    functions = b"".join(Path(__file__).with_name(name).read_bytes() for name in ("functions.py", "lanes.py"))
     parts = (version("numba"), version("llvmlite"), llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())
     return HEADER + functions + "\n".join(parts).encode()
 
