@@ -10,6 +10,7 @@ import pytest
 import scipy.sparse as sp
 
 from dmlite import DMLError, Matrix, MLContext, dml
+from dmlite.runtime.exchange import to_value
 
 ml = MLContext()
 RNG = np.random.default_rng(5)
@@ -95,6 +96,14 @@ def test_sparse_input_is_put_in_order():
     got = ml.execute(dml("Y = X; n = sum(X != 0)").input(X=disordered)).get("Y", "n")
     assert np.array_equal(got[0].toNumPy(), [[1, 0, 2], [0, 7, 0]]) and got[1] == 3
     assert disordered.nnz == 5  # the caller's matrix is as it was
+
+
+def test_indices_of_sparse_input_are_narrow():
+    wide = sp.random_array((20, 10), density=0.3, rng=3, format="csr")
+    wide.indices, wide.indptr = wide.indices.astype(np.int64), wide.indptr.astype(np.int64)
+    got = to_value(wide)
+    assert got.indices.dtype == got.indptr.dtype == np.int32 and np.array_equal(got.toarray(), wide.toarray())
+    assert wide.indices.dtype == np.int64
 
 
 @pytest.mark.parametrize(

@@ -156,8 +156,7 @@ class SampledWriter:
         lines.append((f"{''.join(f'{self.names[h]}, ' for h in self.totals)}= {call}" if self.totals else call, self.steps[-1]))
         for i, hop in enumerate(self.stored):
             if hop in self.region.pattern:
-                made = "storage.with_cells" if hop in self.region.outputs else "stored.operand"
-                lines.append((f"{self.names[hop]} = {place(made)}(w, d{i})", None))
+                lines.append((f"{self.names[hop]} = {place('storage.with_cells')}(w, d{i})", None))
         for step in self.steps:
             if self.region.roles[step.hop] == END and step.hop not in self.totals:
                 lines.append(self._summed(step) if step.hop in self.stored else self._step(step))
@@ -166,7 +165,7 @@ class SampledWriter:
     def _summed(self, step: Step) -> tuple[str, Step]:
         """Sums of products whose cells are there."""
         kernel = self.emitter.kernel(_SUMS[step.hop.op])
-        return f"{self.names[step.hop]} = {kernel}({self.emitter.kernel('stored.operand')}(w, d{self.stored.index(step.hop)}))", step
+        return f"{self.names[step.hop]} = {kernel}({self.emitter.kernel('storage.with_cells')}(w, d{self.stored.index(step.hop)}))", step
 
     def _width(self) -> int:
         """Numbers for each stored cell of a block."""

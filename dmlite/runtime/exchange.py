@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dmlite.backends.local.storage import dense, is_matrix, is_sparse, sparse
+from dmlite.backends.local.storage import dense, index_type, is_matrix, is_sparse, sparse
 from dmlite.errors import DMLError
 from dmlite.hop.facts import LIST, Fact, constant, matrix, scalar, vtype_of
 from dmlite.values import DMLList
@@ -95,7 +95,10 @@ def _sparse_matrix(value: Any, name: str) -> Any:
     from scipy.sparse import csr_array
 
     cells = value.reshape(-1, 1) if value.ndim == 1 else value
-    found = csr_array(_real(cells.tocsr(), name)).astype(np.float64, copy=True)
+    rows = _real(cells.tocsr(), name)
+    index = index_type(rows.shape[1], rows.nnz)
+    parts = np.array(rows.data, np.float64), np.array(rows.indices, index), np.array(rows.indptr, index)
+    found = csr_array(parts, shape=rows.shape)
     found.sum_duplicates()
     found.eliminate_zeros()
     return found

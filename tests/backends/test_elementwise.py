@@ -9,6 +9,7 @@ import pytest
 from scipy.sparse import csr_array
 
 from dmlite.backends.local import elementwise as k
+from dmlite.backends.local import indexing
 from dmlite.backends.local.storage import is_matrix, is_sparse
 from dmlite.errors import DMLRuntimeError
 from dmlite.hop.facts import constant, matrix, scalar
@@ -203,11 +204,21 @@ class TestStorage:
         divisor[3, 4] = 0
         assert np.isnan(plain(k.div(csr_array((50, 60)), divisor))[3, 4])
 
-    def test_no_memory_is_shared_with_the_operand(self):
+    def test_no_cells_are_shared_with_the_operand(self):
+        assert not np.shares_memory(self.X.data, k.neg(self.X).data)
+
+    def test_shared_indices_are_never_written(self):
         x = self.X.copy()
-        result = k.neg(x)
+        before = x.copy()
+        negated = k.neg(x)
+        assert np.shares_memory(negated.indices, x.indices)
+        cells = negated.toarray()
+        halves = k.mul(negated, k.gt(negated, 0.0))  # drops cells
+        changed = indexing.leftindex_inplace(negated, 0.0, 1, 3, None, None)
+        assert halves.nnz < x.nnz and changed.nnz < x.nnz
         for part in ("data", "indices", "indptr"):
-            assert not np.shares_memory(getattr(x, part), getattr(result, part))
+            assert np.array_equal(getattr(x, part), getattr(before, part))
+        assert np.array_equal(negated.toarray(), cells)
 
     def test_a_dense_result_that_cannot_fit_is_refused(self):
         huge = csr_array((10_000_000, 10_000_000))

@@ -9,7 +9,7 @@ import numpy as np
 
 from dmlite.backends.local import lists
 from dmlite.backends.local.casts import describe, dimension, number
-from dmlite.backends.local.storage import SPARSE_LIMIT, Matrix, dense, is_matrix, settle, sparse
+from dmlite.backends.local.storage import SPARSE_LIMIT, Matrix, dense, index_type, is_matrix, settle, sparse
 from dmlite.errors import DMLRuntimeError
 from dmlite.hop.ops.construct import default_step, sequence_length
 from dmlite.hop.storage import SMALL
@@ -17,11 +17,6 @@ from dmlite.memory import reserve
 from dmlite.values import DMLList
 
 _LAZY_ZEROS: Final = 1 << 27  # cells beyond which a matrix of zeros is CSR
-
-
-def index_type(rows: int, cols: int) -> type[np.signedinteger[Any]]:
-    """The smallest type for the positions of a sparse matrix; scipy keeps the one that it is given."""
-    return np.int32 if max(rows, cols) < 2**31 else np.int64
 
 
 # ---------------------------------------------------------------- matrix(...)

@@ -16,8 +16,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 
 from dmlite.backends.local.casts import describe, dimension, number
-from dmlite.backends.local.construct import index_type
-from dmlite.backends.local.storage import Matrix, settle
+from dmlite.backends.local.storage import Matrix, index_type, settle
 from dmlite.errors import DMLRuntimeError
 from dmlite.hop.storage import SMALL, SPARSE_DRAW
 from dmlite.memory import reserve

@@ -52,16 +52,34 @@ def sparse(x: Matrix) -> csr_array:
     return csr_array(x)
 
 
+def index_type(*largest: int) -> type[np.signedinteger[Any]]:
+    """The smallest type for positions up to these in CSR; scipy keeps the one that it is given, and compiled loops take 32 bits."""
+    return np.int32 if max(largest) < 2**31 else np.int64
+
+
 def settle(x: csr_array) -> Matrix:
-    """Drop stored zeros and keep CSR only while it is sparse enough. Takes ownership of `x`."""
+    """Drop stored zeros, and keep CSR only while it is sparse enough, with indices as narrow as they can be. Takes ownership of `x`."""
     x.eliminate_zeros()
-    rows, cols = x.shape
-    return x.toarray() if cols == 1 or x.nnz > SPARSE_LIMIT * rows * cols else x
+    return _as_fits(x)
 
 
 def with_cells(x: csr_array, data: np.ndarray) -> Matrix:
-    """The structure of `x` with other values in its stored cells, sharing no memory with `x`. Takes ownership of `data`."""
+    """The structure of `x` with other values in its stored cells. Takes ownership of `data`.
+
+    Indices are shared with `x`, since nothing writes into those of a matrix, unless there are zeros to be dropped.
+    """
+    if data.all():
+        return _as_fits(type(x)((data, x.indices, x.indptr), shape=x.shape))
     return settle(type(x)((data, x.indices.copy(), x.indptr.copy()), shape=x.shape))
+
+
+def _as_fits(x: csr_array) -> Matrix:
+    rows, cols = x.shape
+    if cols == 1 or x.nnz > SPARSE_LIMIT * rows * cols:
+        return x.toarray()
+    index = index_type(cols, x.nnz)
+    x.indices, x.indptr = x.indices.astype(index, copy=False), x.indptr.astype(index, copy=False)
+    return x
 
 
 def is_chunked(x: Any) -> bool:

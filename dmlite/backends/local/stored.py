@@ -127,11 +127,6 @@ def zeroed(x: np.ndarray, *zeros: Any) -> np.ndarray:
     return x
 
 
-def operand(w: Matrix, data: np.ndarray) -> Matrix:
-    """CSR with the structure of `w`, shared with it unless there are zeros, which must not meet NaN or Inf in a product."""
-    return type(w)((data, w.indices, w.indptr), shape=w.shape) if data.all() else with_cells(w, data)
-
-
 # ---------------------------------------------------------------- in blocks of rows, one operator after another
 def in_rows(
     apart: _Function, split: str, ends: Sequence[int | _Join], width: int, joined: int, w: Matrix, *operands: Any

@@ -171,11 +171,6 @@ def _loop(cell: _Cell, w: Matrix, u: np.ndarray, v: np.ndarray, rest: tuple[Any,
     return Loop(module, getattr(module, cell.loop), w, u, v, x, eps)
 
 
-def _operand(w: Matrix, data: np.ndarray) -> Matrix:
-    """CSR with the structure of `w`, shared with it unless there are zeros, which must not meet NaN or Inf in a product."""
-    return type(w)((data, w.indices, w.indptr), shape=w.shape) if data.all() else with_cells(w, data)
-
-
 def _parts(rest: tuple[Any, ...], part: slice) -> Iterator[Any]:
     return (x[part] if isinstance(x, np.ndarray) else x for x in rest)
 
@@ -216,7 +211,7 @@ def _right(cell: _Cell) -> Callable[..., Matrix]:
             return loop.right()
         data = _driven(cell, w, left, right, rest)
         if data is not None:
-            return matmul.matmul(_operand(w, data), v)
+            return matmul.matmul(with_cells(w, data), v)
         out = np.empty(u.shape)
         for part, block in _blocks(cell, w, left, right, rest):
             out[part] = block @ v
@@ -235,7 +230,7 @@ def _left(cell: _Cell) -> Callable[..., Matrix]:
             return loop.left()
         data = _driven(cell, w, left, right, rest)
         if data is not None:
-            return matmul.tmm(u, _operand(w, data))
+            return matmul.tmm(u, with_cells(w, data))
         out = np.zeros((v.shape[1], v.shape[0]))
         for part, block in _blocks(cell, w, left, right, rest):
             out += u[part].T @ block

@@ -190,7 +190,7 @@ def _assemble(row: np.ndarray, col: np.ndarray, value: np.ndarray, rows: int, co
         last = np.append((np.diff(row) != 0) | (np.diff(col) != 0), np.ones(min(len(row), 1), dtype=bool))
         row, col, value = row[last], col[last], value[last]
     starts = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=rows))])
-    index = np.int32 if max(len(value), cols) < 2**31 else np.int64
+    index = storage.index_type(cols, len(value))
     return storage.settle(csr_array((value.copy(), col.astype(index), starts.astype(index)), shape=(rows, cols)))
 
 
