@@ -160,16 +160,20 @@ class Body:
 
 def body_of(region: Chunks, facts: FactTable, rows: int | None) -> Body:
     """The body of a region for chunks of so many rows; None is any number."""
-    known: dict[Hop, Hop] = {}
+    known: dict[Hop, Hop] = {}  # split values and members, of which there are the rows of a chunk
+    sent: dict[Hop, Hop] = {}
     given: dict[str, Fact] = {}
     for i, hop in enumerate(region.split()):
         known[hop] = live_in(f"s{i}")
         given[f"s{i}"] = _of_chunk(facts[hop], rows)
     for i, hop in enumerate(region.whole()):
-        known[hop] = live_in(f"w{i}")
+        sent[hop] = live_in(f"w{i}")
         given[f"w{i}"] = facts[hop]
     for hop in region.hops:
-        args = [_turned(a, known) if is_product(hop) and i == 0 else known.get(a, a) for i, a in enumerate(hop.args)]
+        whole = wholes(hop, region.roles[hop])
+        args = [
+            _turned(a, known) if is_product(hop) and i == 0 else (sent if a in whole else known).get(a, a) for i, a in enumerate(hop.args)
+        ]
         known[hop] = make(hop.op, args, hop.value)
     return Body(tuple(known[h] for h in region.outputs), given, {known[h]: h for h in region.hops})
 
