@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from dmlite.backends.dask import given
 from dmlite.config import config
 from dmlite.errors import DMLError
 from dmlite.flow import Unit, compile
@@ -137,7 +138,7 @@ class _Units:
         """`unit` compiled, or an equal one that was compiled before."""
         outputs = None if unit.outputs is None else tuple(unit.outputs)
         facts, dollar = tuple(sorted(unit.inputs.items())), repr(sorted(unit.dollar.items()))
-        key = (unit.text, unit.name, unit.base, os.getcwd(), facts, dollar, outputs, unit.config)
+        key = (unit.text, unit.name, unit.base, os.getcwd(), facts, dollar, outputs, unit.config, given.client.get())
         with self._lock:
             known = self._units.get(key)
             if known is not None and known.is_fresh():
@@ -185,10 +186,13 @@ class MLResults:
 
 
 class MLContext:
-    """Executes scripts. An argument (a Spark or Dask entry point) is accepted; local execution does not need one."""
+    """Executes scripts, on the workers of a `dask.distributed.Client` where plans use workers.
+
+    The client stays the caller's. Any other argument (an entry point of Spark) is accepted, and not needed.
+    """
 
     def __init__(self, context: Any = None):
-        self._context = context
+        self._client = context if given.is_client(context) else None
         self._statistics = False
         self._explain = False
         self._count = 10
@@ -198,6 +202,10 @@ class MLContext:
         """Run a script and give its results. Raises DMLError, and ValueError for what is not a script."""
         if not isinstance(script, Script):
             raise ValueError(f"execute takes a script made by dml(...), not {type(script).__name__}")
+        with given.using(self._client):
+            return self._execute(script)
+
+    def _execute(self, script: Script) -> MLResults:
         if self._explain:
             sys.stdout.write(str(script.explain(self._level)))
         if not self._statistics:
@@ -236,8 +244,15 @@ class MLContext:
 
         return __version__
 
+    def __enter__(self) -> MLContext:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
-        """Nothing is held open; for scripts that close their context."""
+        """End the workers that were started for scripts, and connections to others. What lies on workers is lost, unless it was got."""
+        given.close()
 
 
 def dml(script: str) -> Script:

@@ -32,6 +32,7 @@ class Config:
     calibrated      use the constants that `dmlite calibrate` measured here (DMLITE_CALIBRATED=0 for the defaults)
     exec            where operators may run: auto, local, or dask (all that can) (DMLITE_EXEC)
     cluster         address of a Dask scheduler; None starts processes of this machine when a plan needs them (DMLITE_CLUSTER)
+    dashboard       address for dask's pages about workers that are started here; needs bokeh (DMLITE_DASHBOARD=127.0.0.1:8787)
     chunk           bytes of a chunk, about, that matrices on workers are cut into (DMLITE_CHUNK=64MB)
     compile         use Numba for loops over large matrices and of many small operators, when it is ready (DMLITE_COMPILE=0 for never)
     """
@@ -42,6 +43,7 @@ class Config:
     disabled_rules: frozenset[str] = frozenset()
     exec: str = "auto"
     cluster: str | None = None
+    dashboard: str | None = None
     chunk: int = 64 << 20
     compile: bool = True
     memory: int | None = None
@@ -58,6 +60,7 @@ class Config:
             disabled_rules=frozenset(r for r in env("DMLITE_DISABLE_RULES", "").split(",") if r),
             exec=env("DMLITE_EXEC", "auto") if env("DMLITE_EXEC", "auto") in EXEC else "auto",
             cluster=env("DMLITE_CLUSTER") or None,
+            dashboard=env("DMLITE_DASHBOARD") or None,
             chunk=_bytes("DMLITE_CHUNK") or 64 << 20,
             compile=env("DMLITE_COMPILE", "1") not in ("", "0"),
             memory=_bytes("DMLITE_MEMORY"),

@@ -38,6 +38,14 @@ class Span:
 
 
 @dataclass(frozen=True)
+class Place:
+    """A line of generated source, from which the runtime knows the line of DML."""
+
+    filename: str
+    line: int
+
+
+@dataclass(frozen=True)
 class Problem:
     """One thing that is wrong, where, and what to do about it."""
 
@@ -74,6 +82,7 @@ class DMLError(Exception):
 
     def __init__(self, message: str = "", span: Span | None = None, hint: str | None = None, problems: Iterable[Problem] = ()):
         self.problems = list(problems) or [Problem(message, span, hint)]
+        self.place: Place | None = None  # where it began, if elsewhere than it was raised
         super().__init__(message or self.problems[0].message)
 
     def __str__(self) -> str:

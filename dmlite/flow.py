@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Final
 
+from dmlite.backends.dask import given
 from dmlite.config import Config, config, nested_calls
 from dmlite.errors import DMLError, Problem, Problems
 from dmlite.hop import ops
@@ -37,9 +38,9 @@ class Unit:
     """One script on its way through the pipeline; every stage fills in its part.
 
     inputs: facts of the variables bound from outside. dollar: values of `$` parameters. outputs: wanted variables, None
-    for all. base: the folder that relative `source` paths start from. machine: that it is planned for. open_dollar: `$` parameters that
-    are not given are unknown values rather than errors, and files need not exist. files: what the program was made from
-    besides its text.
+    for all. base: the folder that relative `source` paths start from. machine: that it is planned for, None for this one.
+    open_dollar: `$` parameters that are not given are unknown values rather than errors, and files need not exist. files: what
+    the program was made from besides its text.
     """
 
     text: str
@@ -50,7 +51,7 @@ class Unit:
     base: Path | None = None
     config: Config = field(default_factory=config)
     stats: Stats | None = None
-    machine: Machine = field(default_factory=here)
+    machine: Machine | None = None
     open_dollar: bool = False
     problems: Problems = field(default_factory=Problems)
     warnings: list[Problem] = field(default_factory=list)
@@ -115,12 +116,12 @@ def _rewrite(unit: Unit) -> None:
 
 
 def _generate(unit: Unit) -> None:
-    assert unit.program is not None
+    assert unit.program is not None and unit.machine is not None
     unit.engine = Engine(unit.program, unit.config, lambda name, args: _call_by_name(unit, name, args), unit.stats, unit.machine)
 
 
 def _fit(unit: Unit) -> None:
-    assert unit.program is not None
+    assert unit.program is not None and unit.machine is not None
     refuse_program(unit.program, unit.config, unit.machine)
 
 
@@ -140,6 +141,8 @@ def compile(unit: Unit, until: str = "runtime", *, show: bool = False) -> Unit:
 
     show: the program is to be looked at, not to be run, so it need not fit into memory.
     """
+    if unit.machine is None:
+        unit.machine = _machine()
     with nested_calls(100_000):
         for name, stage in STAGES:
             if not (show and name == "fit"):
@@ -147,6 +150,12 @@ def compile(unit: Unit, until: str = "runtime", *, show: bool = False) -> Unit:
             if name == until:
                 break
     return unit
+
+
+def _machine() -> Machine:
+    """This machine, with the workers that were named, or are at work already. Raises DMLError when those cannot be reached."""
+    machine, workers = here(), given.workers()
+    return machine if workers is None else replace(machine, cluster=workers)
 
 
 def fold(row: Op, values: list[Any]) -> Any:

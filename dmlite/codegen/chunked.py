@@ -10,6 +10,7 @@ from dmlite.hop.facts import Fact
 from dmlite.hop.infer import FactTable
 from dmlite.hop.node import LIVE_IN, Hop
 from dmlite.plan.chunked import Chunks, body_of
+from dmlite.plan.memory import peak_of
 from dmlite.plan.physical import Planner, Step
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class ChunkCode:
         self.kept = [[h.op == LIVE_IN for h in hops] for hops in (region.split(), region.whole())]  # variables, which may not change
         self.outputs = [Output(facts[h], region.roles[h].join) for h in region.outputs]
         self._codes: dict[int | None, Code] = {}
+        self.peak = 0  # bytes that a chunk takes with all that is made of it, as far as that was estimated
 
     def code(self, rows: int) -> Code:
         """The source for chunks of so many rows: a function of the split values and then the whole ones."""
@@ -52,8 +54,9 @@ class ChunkCode:
         facts = FactTable(body.facts, lenient=True, machine=self.facts.machine)
         spans = {node: self.spans[origin] for node, origin in body.origins.items() if origin in self.spans}
         roots = [Root(f"o{i}", hop) for i, hop in enumerate(body.roots)]
-        planner = Planner(roots, facts, set(body.facts), spans, together=self.together)
-        return Emitter(planner.plan(list(body.facts), []), f"{self.name}_{'any' if rows is None else rows}").emit()
+        plan = Planner(roots, facts, set(body.facts), spans, together=self.together).plan(list(body.facts), [])
+        self.peak = max(self.peak, peak_of(plan) or 0)
+        return Emitter(plan, f"{self.name}_{'any' if rows is None else rows}").emit()
 
 
 class ChunksWriter:

@@ -21,6 +21,8 @@ class Traces:
         """`error` as a DMLError at the innermost DML operator on its traceback."""
         what, span = self._place(error.__traceback__, only="call" if isinstance(error, RecursionError) else None)
         if isinstance(error, DMLError):
+            if error.place is not None:
+                span = self._lines.get(error.place.filename, {}).get(error.place.line, (what, span))[1]
             return error.at(span)
         if isinstance(error, MemoryError):
             return DMLRuntimeError(f"out of memory in {what}", span, "use smaller or sparse matrices")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from contextvars import copy_context
 from functools import reduce
 from typing import Any, Final, TypeAlias
 
@@ -42,7 +43,8 @@ def _all_parts(body: Body, indices: range, values: tuple[Any, ...], results: int
 
     others = (*values[:results], *map(_zero, values[results:kept]), *values[kept:])
     with ThreadPoolExecutor(count) as pool:
-        futures = [pool.submit(_guarded, body, indices[k::count], others if k else values, kept) for k in range(count)]
+        parts = [(body, indices[k::count], others if k else values, kept) for k in range(count)]
+        futures = [pool.submit(copy_context().run, _guarded, *part) for part in parts]  # the settings in force hold there too
         return [f.result() for f in futures]
 
 

@@ -3,59 +3,93 @@
 from __future__ import annotations
 
 import atexit
+import logging
+import sys
 import threading
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from typing import Any, Final
 
 import numpy as np
 
+from dmlite.backends.dask import connect, given
 from dmlite.backends.dask.copies import Copies
-from dmlite.backends.dask.worker import ChunkError
+from dmlite.backends.dask.failures import asked_at, explained
+from dmlite.backends.dask.processes import Processes
+from dmlite.backends.dask.progress import progress
 from dmlite.config import config
-from dmlite.errors import DMLError, DMLRuntimeError, Span
+from dmlite.errors import DMLRuntimeError, Span
 from dmlite.hop.machine import Cluster
 
 _SMALL: Final = 1 << 15  # bytes of a value that travels with every task that needs it
 _AT_ONCE: Final = 8  # partial results that are joined by one task
+_PATIENCE: Final = 5  # seconds that a cluster may take to get its first worker, or to let go of a client
 
 
 class Session:
     """A connection to workers, and what was sent through it.
 
-    The lines of generated source are kept by its name, so that an error of a task is told at its line of DML.
+    The lines of generated source are kept by its name, so that an error of a task is told at its line of DML; so are the bytes that a
+    chunk takes.
     """
 
-    def __init__(self, client: Any, *, owned: bool, chunk: int):
+    def __init__(self, client: Any, *, processes: Processes | None = None, planned: Cluster | None = None, borrowed: bool = False):
+        """processes: that run the workers, ended with the session; planned: what they were started as. borrowed: the client is
+        the caller's.
+
+        Raises DMLRuntimeError when there are no workers.
+        """
         self.client = client
-        self.owned = owned
-        self.chunk = chunk
+        self.chunk = config().chunk
         self.lines: dict[str, Mapping[int, tuple[str, Span | None]]] = {}
         self.copies = Copies()
+        self.needs: dict[str, int] = {}
+        self._processes, self._planned, self._borrowed = processes, planned, borrowed
+        self.workers = self.describe()
+        self._is_quiet = False
+        if not borrowed:
+            client.subscribe_topic("all", self._look_at)
 
     # ------------------------------------------------------------ what there is
     def describe(self) -> Cluster:
         """The workers as the planner sees them. Raises DMLRuntimeError when there are none."""
+        if self._planned is not None:  # whoever of them has ended is started again
+            return self._planned
+        with suppress(TimeoutError):
+            self.client.wait_for_workers(1, _PATIENCE)
         workers = list(self.client.scheduler_info(n_workers=-1)["workers"].values())
         if not workers:
-            raise DMLRuntimeError("the cluster has no workers", hint="start some, or leave --cluster out")
+            raise DMLRuntimeError(
+                "the cluster has no workers", hint="`dask worker ADDRESS` starts one; without --cluster, this machine is used"
+            )
         memory = min(int(w["memory_limit"] or 0) or 1 << 62 for w in workers)
-        return Cluster(len(workers), memory, max(1, min(w["nthreads"] for w in workers)), chunk=self.chunk)
+        self.workers = Cluster(len(workers), memory, max(1, min(w["nthreads"] for w in workers)), chunk=self.chunk)
+        return self.workers
 
     @property
     def slots(self) -> int:
         """Tasks that run at a time."""
-        return max(1, sum(self.client.nthreads().values()))
+        return self.workers.workers * self.workers.cores
+
+    def _look_at(self, event: tuple[float, Any]) -> None:
+        """Tell when workers were lost, the first time."""
+        what = event[1]
+        if what.get("action") == "remove-worker" and not what.get("expected") and not self._is_quiet:
+            self._is_quiet = True
+            sys.stderr.write("dmlite: a worker was lost; what it held is computed again\n")
 
     # ------------------------------------------------------------ tasks
     def each(self, function: Callable[..., Any], *columns: Sequence[Any], name: str) -> list[Any]:
         """Futures of `function` for every row of the columns, which may hold futures."""
-        stem = f"{name}-{uuid.uuid4().hex}"
+        stem = f"{name}{asked_at()}-{uuid.uuid4().hex}"
         keys = [f"{stem}-{i}" for i in range(len(columns[0]))]
-        return self.client.map(function, *columns, key=keys, pure=False)
+        with _of_any_size():
+            return self.client.map(function, *columns, key=keys, pure=False)
 
     def one(self, function: Callable[..., Any], *args: Any, name: str) -> Any:
-        return self.client.submit(function, *args, key=f"{name}-{uuid.uuid4().hex}", pure=False)
+        with _of_any_size():
+            return self.client.submit(function, *args, key=f"{name}{asked_at()}-{uuid.uuid4().hex}", pure=False)
 
     def put(self, value: Any) -> Any:
         """A future of a value of this process. It is the result of a task, so it survives the loss of a worker."""
@@ -80,27 +114,19 @@ class Session:
     def gather(self, futures: Any) -> Any:
         """Values of futures, here. Raises DMLError at the line of DML whose task failed."""
         try:
-            return self.client.gather(futures)
-        except ChunkError as error:
-            raise self._explained(error) from None
+            with progress(self.client):
+                return self.client.gather(futures)
         except Exception as error:
-            raise _told(error) from None
-
-    def _explained(self, error: ChunkError) -> DMLError:
-        what, span = self.lines.get(error.code, {}).get(error.line, ("an operator", None))
-        cause = error.cause
-        if isinstance(cause, DMLError):
-            return cause.at(span)
-        if isinstance(cause, MemoryError):
-            return DMLRuntimeError(f"a worker ran out of memory in {what}", span, "use more workers, or give them more with --memory")
-        return DMLRuntimeError(f"{what} failed on a worker: {cause}", span, "DMLITE_TRACEBACK=full shows the Python frames")
+            raise explained(error, self) from None
 
     def close(self) -> None:
         """Give the workers back; those that were started here end."""
-        if self.owned:
-            cluster = self.client.cluster
-            self.client.close(timeout=5)
-            cluster.close(timeout=10)
+        self._is_quiet = True
+        if not self._borrowed:
+            with suppress(Exception):  # nobody waits for an answer
+                self.client.close(timeout=_PATIENCE)
+        if self._processes is not None:
+            self._processes.close()
 
 
 def join_all(join: str, *parts: Any) -> Any:
@@ -111,42 +137,42 @@ def join_all(join: str, *parts: Any) -> Any:
     return total.item() if isinstance(total, np.generic) else total
 
 
+def _of_any_size() -> AbstractContextManager[Any]:
+    """Values travel with the tasks that make them chunks, so that they can be made again: dask need not warn of it."""
+    import dask
+
+    return dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"})
+
+
 def _itself(value: Any) -> Any:
     return value
 
 
-def _told(error: Exception) -> Exception:
-    name = type(error).__name__
-    if name == "KilledWorker":
-        return DMLRuntimeError(
-            "workers ran out of memory, or were killed, again and again in the same task",
-            hint="give them more with --memory, or use smaller chunks",
-        )
-    return error
-
-
 # ---------------------------------------------------------------- the one in use
 class _Sessions:
-    """One session an address, and the client that a caller gave for its thread."""
+    """One session for every address and for every client that a caller gave."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._open: dict[str | None, Session] = {}
-        self.given = threading.local()
+        self._open: dict[Any, Session] = {}
 
     def get(self) -> Session:
-        client = getattr(self.given, "client", None)
-        address = f"client:{id(client)}" if client is not None else config().cluster
+        key = given.client.get() or config().cluster
         with self._lock:
-            session = self._open.get(address)
+            session = self._open.get(key)
             if session is None or session.client.status != "running":
-                session = self._open[address] = _connect(client, config().cluster)
+                session = self._open[key] = _connect(given.client.get(), config().cluster)
             return session
 
     def forget(self) -> None:
         """Let go of copies of what is here."""
         for session in list(self._open.values()):
             session.copies.forget()
+
+    def described(self) -> Cluster | None:
+        """The workers in use; None where they are yet to be started."""
+        named = given.client.get() or config().cluster
+        return self.get().describe() if named is not None or None in self._open else None
 
     def close(self) -> None:
         with self._lock:
@@ -156,30 +182,31 @@ class _Sessions:
 
 
 def _connect(client: Any, address: str | None) -> Session:
-    settings = config()
     if client is not None:
-        return Session(client, owned=False, chunk=settings.chunk)
-    from dask.distributed import Client, LocalCluster
-
+        connect.check(client)
+        return Session(client, borrowed=True)
     if address is not None:
-        return Session(Client(address, set_as_default=False), owned=False, chunk=settings.chunk)
+        return Session(connect.connect(address))
     from dmlite.hop.machine import here
 
     planned = here().cluster
     assert planned is not None
-    workers = LocalCluster(
-        n_workers=planned.workers,
-        threads_per_worker=1,
-        processes=True,
-        memory_limit=planned.memory,
-        host="127.0.0.1",
-        dashboard_address=None,
-    )
-    atexit.register(sessions.close)
-    return Session(Client(workers, set_as_default=False), owned=True, chunk=settings.chunk)
+    processes = Processes(planned, config().dashboard or "")
+    try:
+        started = Session(connect.connect(processes.address), processes=processes, planned=planned)
+    except BaseException:
+        processes.close()
+        raise
+    return started
 
 
 sessions: Final = _Sessions()
+
+
+@atexit.register
+def _leave() -> None:
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # which would tell of results that an interrupted script did not wait for
+    sessions.close()
 
 
 def session() -> Session:

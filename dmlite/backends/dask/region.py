@@ -43,6 +43,10 @@ def _pick(results: tuple[Any, ...], which: int) -> Any:
     return results[which]
 
 
+def _width(chunk: Any) -> int:
+    return chunk.shape[1]
+
+
 def _cut(at: Session, value: Any, bounds: tuple[int, ...], kept: bool) -> Chunked:
     """A matrix in chunks; of a variable that is here, the copy that was sent before, if one was."""
     if isinstance(value, Chunked) or not kept:
@@ -61,6 +65,7 @@ def _shipped(at: Session, code: ChunkCode, rows: int) -> Shipped:
     made = code.code(rows)
     name = made.source.split("(", 1)[0].removeprefix("def ") if not made.loops else _last_function(made.source)
     at.lines[name] = made.lines
+    at.needs[code.name] = code.peak
     return Shipped(name, made.source, tuple(sorted(made.kernels)), made.loops, len(code.region.split()), config().compile)
 
 
@@ -72,6 +77,7 @@ def _last_function(source: str) -> str:
 def _result(at: Session, output: Output, parts: list[Any], bounds: Sequence[int], name: str) -> Any:
     if output.join is None:
         cols = output.fact.cols
-        assert cols is not None
+        if cols is None:  # of a range whose bounds were not known when this was planned
+            cols = at.gather(at.one(_width, parts[0], name="width"))
         return Chunked(at, parts, bounds, cols, dense=output.fact.dense)
     return at.total(parts, output.join, name, small=8 * (output.fact.cells or 1) * len(parts) <= _HERE)

@@ -173,9 +173,3 @@ def _splice(X: csr_array, value: Any, top: int, bottom: int, left: int, right: i
     data = np.concatenate((X.data[:start], band.data, X.data[stop:]))
     indices = np.concatenate((X.indices[:start], band.indices, X.indices[stop:]))
     return settle(csr_array((data, indices, pointers), shape=X.shape))
-
-
-def out_of_range(low: int, high: int, shape: tuple[int, int], axis: int) -> None:
-    """Report a row (axis 0) or column range that is not within the matrix. Raises DMLRuntimeError."""
-    message, hint = outside(low, high, f"{shape[0]}x{shape[1]}", axis)
-    raise DMLRuntimeError(message, hint=hint)
