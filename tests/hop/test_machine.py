@@ -62,7 +62,7 @@ def test_a_cluster_is_described_without_one():
 # ---------------------------------------------------------------- calibration
 def test_without_calibration_the_defaults_hold(fresh):
     with settings(calibrated=True):
-        assert replace(here(), devices=(), budget=DEFAULT.budget) == DEFAULT
+        assert replace(here(), devices=(), cluster=None, budget=DEFAULT.budget) == DEFAULT
 
 
 def test_measured_constants_are_kept_and_used(fresh):

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from time import perf_counter
+from types import SimpleNamespace
 from uuid import uuid4
 
 import numpy as np
@@ -17,7 +18,7 @@ import psutil
 import pytest
 
 from dmlite import DMLError, MLContext, dml, settings
-from dmlite.backends.dask import cluster, given
+from dmlite.backends.dask import cluster, connect, given
 from dmlite.backends.dask.processes import Processes
 from dmlite.hop.machine import Cluster
 from tests.support.commands import COMMAND
@@ -139,11 +140,12 @@ def test_an_address_without_a_scheduler_is_an_error_at_once(address, message):
     assert "hint: " in str(raised.value)
 
 
-def test_workers_without_this_version_are_refused(address, monkeypatch):
-    monkeypatch.setattr("dmlite.__version__", "0.0.0")
-    cluster.close()
-    with settings(exec="dask", cluster=address), pytest.raises(DMLError, match=r"the scheduler has dmlite .*, this process 0\.0\.0"):
-        _sums()
+@pytest.mark.parametrize(("there", "has"), [("0.0.1", "has dmlite 0.0.1"), (None, "has no dmlite")])
+def test_workers_without_this_version_are_refused(there, has):
+    of = lambda version: {"packages": {"dmlite": version}}  # noqa: E731
+    found = {"client": of("0.1.0"), "scheduler": of("0.1.0"), "workers": {"tcp://a:1": of("0.1.0"), "tcp://b:1": of(there)}}
+    with pytest.raises(DMLError, match=f"the worker at tcp://b:1 {has}, this process 0.1.0"):
+        connect.check(SimpleNamespace(get_versions=lambda **_: found))
 
 
 # ---------------------------------------------------------------- processes of this machine
