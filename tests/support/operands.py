@@ -16,7 +16,6 @@ from dmlite.hop.ops import BY_NAME
 from dmlite.hop.ops.row import Parameter
 from dmlite.values import DMLList
 
-ROWS, COLS, SIDE = 1000, 300, 400
 DENSITY: Final = 0.05
 STORAGES: Final = ("dense", "CSR", "mixed")  # mixed: the first in CSR, the others dense
 # These read, write or run something beside their operands.
@@ -29,9 +28,14 @@ class Given:
 
     storage: str
     seed: int = 7
+    rows: int = 1000
+    cols: int = 300
+    side: int = 400  # of square matrices
+    cells: int = 300_000  # of columns
     made: list[int] = field(default_factory=list)
 
-    def x(self, rows: int = ROWS, cols: int = COLS) -> Any:
+    def x(self, rows: int | None = None, cols: int | None = None) -> Any:
+        rows, cols = rows or self.rows, cols or self.cols
         rng = np.random.default_rng((self.seed, rows, cols))
         self.made.append(rows)
         if self.storage == "dense" or cols == 1 or (self.storage == "mixed" and len(self.made) > 1):
@@ -42,7 +46,7 @@ class Given:
         pointers = np.arange(0, rows * each + 1, each, dtype=np.int32)
         return csr_array((rng.uniform(0.1, 0.9, rows * each), places.ravel(), pointers), shape=(rows, cols))
 
-    def array(self, rows: int = ROWS, cols: int = COLS) -> np.ndarray:
+    def array(self, rows: int, cols: int) -> np.ndarray:
         """Dense in any case."""
         return np.random.default_rng((self.seed, rows, cols)).uniform(0.1, 0.9, (rows, cols))
 
@@ -51,8 +55,8 @@ class Given:
 
     def solvable(self) -> Any:
         """Symmetric and positive definite."""
-        x = self.x(SIDE, SIDE)
-        return x + x.T + 2 * SIDE * (np.eye(SIDE) if self.storage == "dense" else csr_array(np.eye(SIDE)))
+        x = self.x(self.side, self.side)
+        return x + x.T + 2 * self.side * (np.eye(self.side) if self.storage == "dense" else csr_array(np.eye(self.side)))
 
 
 _IMAGE, _FILTERS, _POOL = (20, 3, 40, 40), (8, 3, 5, 5), (2, 2)  # N, C, H, W; K, C, R, S
@@ -76,10 +80,9 @@ def _lstm(g: Given, backward: bool) -> list[Any]:
 
 
 def _weighted(g: Given) -> tuple[Any, Any, Any]:
-    return g.x(2000, 800), g.array(2000, 10), g.array(800, 10)
+    return g.x(2 * g.rows, 2 * g.cols), g.array(2 * g.rows, 10), g.array(2 * g.cols, 10)
 
 
-_CELLS: Final = 300_000  # of a column as large as the matrices
 _P: Final = np.array([[0.1], [0.5], [0.9]])
 
 CALLS: Final[dict[str, Callable[[Given], list[Any]]]] = {
@@ -89,62 +92,63 @@ CALLS: Final[dict[str, Callable[[Given], list[Any]]]] = {
     "bitwXor": lambda g: [np.floor(g.x() * 100) if g.storage == "dense" else g.x().ceil(), 3],
     "bitwShiftL": lambda g: [np.floor(g.x() * 100) if g.storage == "dense" else g.x().ceil(), 3],
     "bitwShiftR": lambda g: [np.floor(g.x() * 100) if g.storage == "dense" else g.x().ceil(), 3],
-    "trace": lambda g: [g.x(SIDE, SIDE)],
-    "cumsumprod": lambda g: [g.array(100_000, 2)],
-    "moment": lambda g: [g.array(_CELLS, 1), 3],
-    "moment_w": lambda g: [g.array(_CELLS, 1), g.whole(_CELLS, 1, 4), 3],
-    "cov": lambda g: [g.array(_CELLS, 1), g.array(_CELLS, 1), None],
-    "median": lambda g: [g.array(_CELLS, 1), None],
-    "quantile": lambda g: [g.array(_CELLS, 1), 0.3],
-    "quantile_w": lambda g: [g.array(_CELLS, 1), g.whole(_CELLS, 1, 4), 0.3],
-    "quantiles": lambda g: [g.array(_CELLS, 1), _P],
-    "quantiles_w": lambda g: [g.array(_CELLS, 1), g.whole(_CELLS, 1, 4), _P],
-    "interQuartileMean": lambda g: [g.array(_CELLS, 1), None],
-    "interQuantile": lambda g: [g.array(_CELLS, 1), 0.1],
-    "interQuantile_w": lambda g: [g.array(_CELLS, 1), g.whole(_CELLS, 1, 4), 0.1],
-    "aggregate": lambda g: [g.x(), g.whole(ROWS, 1, 20), "mean", None, 20, None],
-    "fill": lambda g: [0.5, ROWS, COLS, True],
-    "reshape": lambda g: [g.x(), COLS, ROWS, True],
-    "matrix": lambda g: [g.x(), COLS, ROWS, True],
-    "seq": lambda g: [1, _CELLS, 1],
-    "table_dims": lambda g: [g.whole(_CELLS, 1, 1000), g.whole(_CELLS, 1, 50), 1000, 50],
-    "table": lambda g: [g.whole(_CELLS, 1, 1000), g.whole(_CELLS, 1, 50), 1, 1000, 50, True],
-    "outer": lambda g: [g.array(ROWS, 1), g.array(1, COLS), "+"],
-    "outer_counts": lambda g: [g.array(_CELLS, 1), g.array(1, COLS), "<"],
-    "one_hot": lambda g: [g.whole(_CELLS, 1, 50), 50],
-    "diag": lambda g: [g.array(SIDE, 1)],
+    "trace": lambda g: [g.x(g.side, g.side)],
+    "cumsumprod": lambda g: [g.array(g.cells // 3, 2)],
+    "moment": lambda g: [g.array(g.cells, 1), 3],
+    "moment_w": lambda g: [g.array(g.cells, 1), g.whole(g.cells, 1, 4), 3],
+    "cov": lambda g: [g.array(g.cells, 1), g.array(g.cells, 1), None],
+    "median": lambda g: [g.array(g.cells, 1), None],
+    "quantile": lambda g: [g.array(g.cells, 1), 0.3],
+    "quantile_w": lambda g: [g.array(g.cells, 1), g.whole(g.cells, 1, 4), 0.3],
+    "quantiles": lambda g: [g.array(g.cells, 1), _P],
+    "quantiles_w": lambda g: [g.array(g.cells, 1), g.whole(g.cells, 1, 4), _P],
+    "interQuartileMean": lambda g: [g.array(g.cells, 1), None],
+    "interQuantile": lambda g: [g.array(g.cells, 1), 0.1],
+    "interQuantile_w": lambda g: [g.array(g.cells, 1), g.whole(g.cells, 1, 4), 0.1],
+    "aggregate": lambda g: [g.x(), g.whole(g.rows, 1, 20), "mean", None, 20, None],
+    "fill": lambda g: [0.5, g.rows, g.cols, True],
+    "reshape": lambda g: [g.x(), g.cols, g.rows, True],
+    "matrix": lambda g: [g.x(), g.cols, g.rows, True],
+    "seq": lambda g: [1, g.cells, 1],
+    "table_dims": lambda g: [g.whole(g.cells, 1, 1000), g.whole(g.cells, 1, 50), 1000, 50],
+    "table": lambda g: [g.whole(g.cells, 1, 1000), g.whole(g.cells, 1, 50), 1, 1000, 50, True],
+    "outer": lambda g: [g.array(g.rows, 1), g.array(1, g.cols), "+"],
+    "outer_counts": lambda g: [g.array(g.cells, 1), g.array(1, g.cols), "<"],
+    "one_hot": lambda g: [g.whole(g.cells, 1, 50), 50],
+    "diag": lambda g: [g.array(g.side, 1)],
     "cbind": lambda g: [g.x(), g.x()],
     "rbind": lambda g: [g.x(), g.x()],
     "cbind_any": lambda g: [g.x(), g.x()],
     "rbind_any": lambda g: [g.x(), g.x()],
-    "rand": lambda g: [ROWS, COLS, 0, 1, 1.0 if g.storage == "dense" else DENSITY, 7, "uniform", 1],
-    "sample": lambda g: [2 * _CELLS, _CELLS, False, 7],
+    "rand": lambda g: [g.rows, g.cols, 0, 1, 1.0 if g.storage == "dense" else DENSITY, 7, "uniform", 1],
+    "sample": lambda g: [2 * g.cells, g.cells, False, 7],
     "roll": lambda g: [g.x(), 3],
     "removeEmpty": lambda g: [g.x(), "rows", None, True],
     "replace": lambda g: [g.x(), 0.5, 1.5],
     "contains": lambda g: [g.x(), 0.5],
     "countDistinct_by": lambda g: [g.x(), "r"],
     "countDistinctApprox_by": lambda g: [g.x(), "KMV", "r"],
-    "index": lambda g: [g.x(), 10, 900, 5, 290],
-    "leftindex": lambda g: [g.x(), 0.5 if g.storage == "dense" else 0.0, 10, 60, 5, 290],
+    "index": lambda g: [g.x(), 10, g.rows * 9 // 10, 5, g.cols - 10],
+    "leftindex": lambda g: [g.x(), 0.5 if g.storage == "dense" else 0.0, 10, 60, 5, g.cols - 10],
+    "list": lambda g: [("a", "b"), g.x(), g.x()],
     "remove": lambda g: [DMLList([g.x(), g.x()]), 1],
     "as.scalar_list": lambda g: [DMLList([0.5])],
     "as.matrix": lambda g: [g.x()],
     "cast_to": lambda g: [0.5, "int"],
     "as.scalar": lambda g: [g.x(1, 1)],
     "as.scalar_any": lambda g: [g.x(1, 1)],
-    "matmul": lambda g: [g.x(ROWS, COLS), g.x(COLS, ROWS)],
-    "tmm": lambda g: [g.x(ROWS, COLS), g.x(ROWS, SIDE)],
-    "gemm": lambda g: [g.x(ROWS, SIDE), 0.5, g.x(ROWS, COLS), g.x(COLS, SIDE)],
-    "mmchain": lambda g: [g.x(), g.array(COLS, 1)],
-    "mmchain_w": lambda g: [g.x(), g.array(COLS, 1), g.array(ROWS, 1)],
-    "mmchain_y": lambda g: [g.x(), g.array(COLS, 1), g.array(ROWS, 1)],
-    "solve": lambda g: [g.solvable(), g.array(SIDE, 3)],
-    "einsum": lambda g: ["ij,jk->ik", g.x(ROWS, COLS), g.x(COLS, SIDE)],
+    "matmul": lambda g: [g.x(g.rows, g.cols), g.x(g.cols, g.rows)],
+    "tmm": lambda g: [g.x(g.rows, g.cols), g.x(g.rows, g.side)],
+    "gemm": lambda g: [g.x(g.rows, g.side), 0.5, g.x(g.rows, g.cols), g.x(g.cols, g.side)],
+    "mmchain": lambda g: [g.x(), g.array(g.cols, 1)],
+    "mmchain_w": lambda g: [g.x(), g.array(g.cols, 1), g.array(g.rows, 1)],
+    "mmchain_y": lambda g: [g.x(), g.array(g.cols, 1), g.array(g.rows, 1)],
+    "solve": lambda g: [g.solvable(), g.array(g.side, 3)],
+    "einsum": lambda g: ["ij,jk->ik", g.x(g.rows, g.cols), g.x(g.cols, g.side)],
     **{name: lambda g: [g.solvable()] for name in ("inv", "cholesky", "det", "eigen", "lu", "sqrtMatrixJava")},
     "stft": lambda g: [g.array(1, 100_000), 256, 128],
-    "fft_linearized": lambda g: [g.x(ROWS, 512)],
-    "ifft_linearized": lambda g: [g.x(ROWS, 512), g.x(ROWS, 512)],
+    "fft_linearized": lambda g: [g.x(g.rows, 512)],
+    "ifft_linearized": lambda g: [g.x(g.rows, 512), g.x(g.rows, 512)],
     "fft": lambda g: [g.x(1024, 512)],
     "ifft": lambda g: [g.x(1024, 512), g.x(1024, 512)],
     "conv2d": lambda g: _conv(g.x(20, _PIXELS), g.array(8, 75)),
@@ -166,14 +170,14 @@ CALLS: Final[dict[str, Callable[[Given], list[Any]]]] = {
     "log_nz": lambda g: [g.x(), None],
 }
 for _name in ("minus_weighted", "minus_weighted_left", "minus_weighted_right"):
-    CALLS[f"wdivmm_{_name}"] = lambda g: [*_weighted(g), g.x(2000, 800)]
+    CALLS[f"wdivmm_{_name}"] = lambda g: [*_weighted(g), g.x(2 * g.rows, 2 * g.cols)]
 for _name in ("wsloss_post", "wsloss_pre"):
-    CALLS[_name] = lambda g: [*_weighted(g), g.x(2000, 800)]
+    CALLS[_name] = lambda g: [*_weighted(g), g.x(2 * g.rows, 2 * g.cols)]
 
 
-def operands(op: str, storage: str) -> list[Any]:
+def operands(op: str, storage: str, **sizes: int) -> list[Any]:
     """Operands of one call."""
-    row, given = BY_NAME[op], Given(storage)
+    row, given = BY_NAME[op], Given(storage, **sizes)
     if op in CALLS:
         return CALLS[op](given)
     if row.kernel.startswith("weighted."):
