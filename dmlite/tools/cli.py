@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dmlite.config import config, settings
 from dmlite.errors import DMLError, did_you_mean
+from dmlite.tools.help import HELP, Help
 from dmlite.tools.options import Options, UsageError, parse_options
 
 if TYPE_CHECKING:
@@ -31,9 +32,7 @@ class Command:
 
     action: Callable[[Options], int]
     options: frozenset[str]
-    usage: str
-    summary: str
-    details: str = ""
+    help: Help
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -117,7 +116,7 @@ def _dispatch(argv: list[str]) -> int:
     command = COMMANDS[name]
     options = parse_options(rest, command.options)
     if options.help:
-        sys.stdout.write(f"usage: dmlite {command.usage}\n\n{command.summary}.\n{command.details}")
+        sys.stdout.write(f"usage: dmlite {command.help.usage}\n\n{command.help.summary}.\n{command.help.details}")
         return 0
     if options.ignored:
         sys.stderr.write(f"dmlite: {', '.join(options.ignored)} has no effect\n")
@@ -130,7 +129,7 @@ def _dispatch(argv: list[str]) -> int:
 def overview() -> str:
     """The help of `dmlite --help`."""
     lines = ["usage: dmlite COMMAND ...", "       dmlite FILE.dml [options of run]", ""]
-    lines += [f"  {command.usage.split()[0]:<9}{command.summary[0].lower()}{command.summary[1:]}" for command in COMMANDS.values()]
+    lines += [f"  {h.usage.split()[0]:<9}{h.summary[0].lower()}{h.summary[1:]}" for h in HELP.values()]
     return "\n".join([*lines, "", "dmlite COMMAND --help tells more. Options may have one dash or two.", ""])
 
 
@@ -312,89 +311,19 @@ def calibrate(options: Options) -> int:
 
 # ---------------------------------------------------------------- the table
 _SCRIPT: Final = {"f", "s", "nvargs", "args", "debug"}
-_PARAMETERS: Final = """
-  -nvargs NAME=VALUE ...  values of $NAME: TRUE or FALSE, a number, or a string
-  -args VALUE ...         values of $1, $2, ...
-"""
-
 COMMANDS: Final[dict[str, Command]] = {
     "run": Command(
-        run,
-        frozenset(_SCRIPT | {"explain", "stats", "seed", "opt", "memory", "exec", "cluster", "gpu", "config"}),
-        "run FILE [-nvargs NAME=VALUE ...] [-args VALUE ...] [--explain LEVEL] [--stats [N]] [--seed S] [--opt N] [--memory SIZE]",
-        "Run a script",
-        f"""{_PARAMETERS}  --explain [LEVEL]       first show the program: ast, hops, plan, runtime or trace
-  --stats [N]             in the end show the N (10) heaviest operators
-  --seed S                seed of every rand and sample that names none
-  --opt N                 how much is rewritten: 0 nothing, 2 what keeps every value (the default), 3 also what ignores NaN,
-                          4 all equal forms of a block, of which the cheapest is run
-  --memory SIZE           what the script may take, as 8GB (70 % of what is free); what cannot fit is refused before it runs
-  -f FILE, -s TEXT        the script, in a file or as text; FILE may be - for stdin
-  --exec MODE             where operators may run: auto (the default), local, or dask (all that is large enough to be cut)
-  --cluster ADDRESS       of a Dask scheduler; without it, processes of this machine are started when a plan needs them
-  --debug                 show Python frames with errors
-""",
+        run, frozenset(_SCRIPT | {"explain", "stats", "seed", "opt", "memory", "exec", "cluster", "gpu", "config"}), HELP["run"]
     ),
     "explain": Command(
         explain,
         frozenset(_SCRIPT | {"level", "inputs", "explain", "format", "analyze", "opt", "memory", "exec", "cluster", "o", "out"}),
-        "explain FILE [--level LEVEL] [--format FORMAT] [--analyze] [-o OUT] [--inputs X,y] [-nvargs NAME=VALUE ...]",
-        "Show what a script is compiled to",
-        f"""{_PARAMETERS}  --level LEVEL           ast (syntax), hops (operators, shapes), plan (rewritten; with kernels, places, what was
-                          fused and what nearly; the default), runtime (generated Python) or trace (every rewrite)
-  --format FORMAT         text, json, dot, mermaid or html (a page to explore); by default as the name of OUT tells
-  --analyze               run the script, and put measured time, sizes and memory beside the estimates
-  --opt N                 how much is rewritten, from 0 (nothing) to 4; 2 is what runs by default
-  --memory SIZE           what the script may take, as 8GB (70 % of what is free)
-  --exec MODE             where operators may run: auto (the default), local, or dask (all that is large enough to be cut)
-  --cluster ADDRESS       of a Dask scheduler
-  -o OUT                  write to a file
-  --inputs X,y            variables that a Python program binds
-""",
+        HELP["explain"],
     ),
-    "rules": Command(
-        rules,
-        frozenset({"script", "format", "o", "out", "inputs", "nvargs", "args", "debug"}),
-        "rules [NAME] [--script FILE] [--format text|json|html] [-o OUT]",
-        "Show the rewrite rules",
-        f"""{_PARAMETERS}  NAME                    one rule in full, or all whose name or topic contains it
-  --script FILE           count how often each fires in a script
-  --format FORMAT         text, json or html (a page); by default as the name of OUT tells
-  -o OUT                  write to a file
-  --inputs X,y            variables that a Python program binds
-""",
-    ),
-    "check": Command(
-        check,
-        frozenset({"inputs", "nvargs", "args", "memory", "exec", "cluster", "debug"}),
-        "check FILE ... [--inputs X,y] [--memory SIZE] [-nvargs NAME=VALUE ...]",
-        "Report every problem of scripts without running them",
-        f"""{_PARAMETERS}  --memory SIZE           what programs may take (70 % of what is free); what cannot fit is an error
-  --exec MODE             where operators may run: auto (the default), local, or dask (all that is large enough to be cut)
-  --cluster ADDRESS       of a Dask scheduler
-  --inputs X,y            variables that a Python program binds
-""",
-    ),
-    "fmt": Command(
-        fmt,
-        frozenset({"check", "debug"}),
-        "fmt [--check] FILE ...",
-        "Rewrite scripts in the canonical form",
-        "\n  --check                 change nothing, tell which files would change; status 1 when there are any\n",
-    ),
-    "demo": Command(
-        demo,
-        frozenset({"out", "quick", "debug"}),
-        "demo [--out FOLDER] [--quick]",
-        "Learn how a healthy bearing sounds, then hear a broken one",
-        "\n  --out FOLDER            where the report goes (dmlite-demo)\n  --quick                 fewer iterations\n",
-    ),
-    "calibrate": Command(
-        calibrate,
-        frozenset({"debug"}),
-        "calibrate",
-        "Measure how fast this machine is, for the planner",
-        "\nTakes less than a minute. The figures are kept, and plans use them from then on; DMLITE_CALIBRATED=0 goes without.\n",
-    ),
-    "doctor": Command(doctor, frozenset({"debug"}), "doctor", "Show what is installed here, what is missing, and what for"),
+    "rules": Command(rules, frozenset({"script", "format", "o", "out", "inputs", "nvargs", "args", "debug"}), HELP["rules"]),
+    "check": Command(check, frozenset({"inputs", "nvargs", "args", "memory", "exec", "cluster", "debug"}), HELP["check"]),
+    "fmt": Command(fmt, frozenset({"check", "debug"}), HELP["fmt"]),
+    "demo": Command(demo, frozenset({"out", "quick", "debug"}), HELP["demo"]),
+    "calibrate": Command(calibrate, frozenset({"debug"}), HELP["calibrate"]),
+    "doctor": Command(doctor, frozenset({"debug"}), HELP["doctor"]),
 }
