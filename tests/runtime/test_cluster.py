@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from io import StringIO
+from threading import Event
 from time import perf_counter
 from types import SimpleNamespace
 from uuid import uuid4
@@ -20,6 +23,7 @@ import pytest
 from dmlite import DMLError, MLContext, dml, settings
 from dmlite.backends.dask import cluster, connect, given
 from dmlite.backends.dask.processes import Processes
+from dmlite.backends.dask.progress import progress
 from dmlite.hop.machine import Cluster
 from tests.support.commands import COMMAND
 
@@ -104,6 +108,7 @@ def test_a_client_that_does_not_wait_is_refused(address):
     "text",
     [
         "r = S %*% p + 0.001 * p",  # p is needed in chunks and whole by one region
+        "r = as.matrix(sum(exp(sin(S * 2) * cos(S + 2)) + exp(S) * tan(S - 2)))",  # the function of a chunk calls another one
         "j = as.scalar(p[1, 1]); r = S[, j:3] * S[, j]",  # as many columns as are only known when it runs
     ],
 )
@@ -113,6 +118,67 @@ def test_regions_whose_operands_need_care(text, address):
     with settings(exec="dask", cluster=address, chunk=50_000):
         found = dml(text).input(**inputs).output("r").execute().get("r").toNumPy()
     np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+_SECURE = """
+import sys
+from dask.distributed import LocalCluster, Security
+files = {f"tls_{who}_{what}": f"{what}.pem" for who in ("client", "scheduler", "worker") for what in ("cert", "key")}
+security = Security(tls_ca_file="cert.pem", require_encryption=True, **files)
+options = {"n_workers": 1, "processes": False, "host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
+with LocalCluster(protocol="tls://", security=security, **options) as cluster:
+    print(cluster.scheduler_address, flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="makes a certificate with openssl")
+def test_tls_takes_the_security_of_the_configuration_of_dask(tmp_path, monkeypatch):
+    import dask
+
+    monkeypatch.chdir(tmp_path)
+    made = "openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 2 -subj /CN=localhost"
+    subprocess.run(made.split(), check=True, capture_output=True)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen([sys.executable, "-c", _SECURE], text=True, **pipes) as process:
+        address = process.stdout.readline().strip()
+        with settings(exec="dask", cluster=address, chunk=20_000):
+            with pytest.raises(DMLError, match="name ca-file, client cert and key"):
+                _sums()
+            tls = {"ca-file": "cert.pem", "client.cert": "cert.pem", "client.key": "key.pem"}
+            with dask.config.set({f"distributed.comm.tls.{name}": file for name, file in tls.items()}):
+                assert _sums() == _expected()
+        cluster.close()
+        process.stdin.close()
+
+
+# ---------------------------------------------------------------- while it waits
+class Terminal(StringIO):
+    def __init__(self) -> None:
+        super().__init__()
+        self.shown = Event()
+
+    def isatty(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        self.shown.set()
+        return super().write(text)
+
+
+def test_a_terminal_shows_how_far_the_workers_are(monkeypatch):
+    states = [SimpleNamespace(status=status) for status in ("pending", "pending", "finished")]
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr("dmlite.backends.dask.progress._AFTER", 0.0)
+    with progress(SimpleNamespace(futures=dict(enumerate(states)))):
+        assert terminal.shown.wait(30)
+    assert terminal.getvalue().startswith("\r\x1b[K0 of 2 tasks done")
+    assert terminal.getvalue().endswith("\r\x1b[K")
+    monkeypatch.setattr(sys, "stderr", StringIO())
+    with progress(SimpleNamespace(futures={})):
+        pass
+    assert sys.stderr.getvalue() == ""  # type: ignore[attr-defined]
 
 
 # ---------------------------------------------------------------- addresses that lead nowhere

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import logging
 import socket
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -10,29 +12,37 @@ from dmlite.errors import DMLError, DMLRuntimeError
 
 _SECONDS: Final = 10  # that a scheduler may take to answer
 _KNOCK: Final = 3  # seconds that reaching its port may take
+_TALKATIVE: Final = ("distributed.client", "distributed.core", "distributed.batched", "distributed.comm")  # of what is told as an error
 _TLS: Final = "name ca-file, client cert and key under distributed.comm.tls in dask's configuration"
 
 
 def connect(address: str) -> Any:
     """A client of the scheduler at an address; `tls://` ones take the security of dask's configuration. Raises DMLRuntimeError."""
     _knock(address)
-    from dask.distributed import Client
-
-    try:
-        found = Client(address, set_as_default=False, timeout=_SECONDS)
-    except (OSError, ValueError, TypeError) as error:
-        hint = (
-            _TLS
-            if address.startswith("tls://")
-            else "is that the address of a Dask scheduler, and does it begin with tcp:// or tls:// as its own?"
-        )
-        raise DMLRuntimeError(f"the scheduler at {address} does not answer: {_first_line(error)}", hint=hint) from None
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    found = _client(address)
+    if isinstance(found, str):
+        gc.collect()  # what is left of a client that failed closes itself now: while another one starts, each would wait for the other
+        scheme = "is that the address of a Dask scheduler, and does it begin with tcp:// or tls:// as its own?"
+        hint = _TLS if address.startswith("tls://") else scheme
+        raise DMLRuntimeError(f"the scheduler at {address} does not answer: {found}", hint=hint)
     try:
         check(found)
     except DMLError:
         found.close(timeout=5)
         raise
     return found
+
+
+def _client(address: str) -> Any:
+    """A client, or why there is none."""
+    from dask.distributed import Client
+
+    try:
+        return Client(address, set_as_default=False, timeout=_SECONDS)
+    except (OSError, ValueError, TypeError) as error:
+        return _first_line(error)
 
 
 def check(client: Any) -> None:

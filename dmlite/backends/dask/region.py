@@ -63,7 +63,7 @@ def _sent(at: Session, value: Any, kept: bool) -> Any:
 
 def _shipped(at: Session, code: ChunkCode, rows: int) -> Shipped:
     made = code.code(rows)
-    name = made.source.split("(", 1)[0].removeprefix("def ") if not made.loops else _last_function(made.source)
+    name = _last_function(made.source)
     at.lines[name] = made.lines
     at.needs[code.name] = code.peak
     return Shipped(name, made.source, tuple(sorted(made.kernels)), made.loops, len(code.region.split()), config().compile)
