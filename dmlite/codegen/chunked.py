@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from dmlite.hop.facts import Fact
 from dmlite.hop.infer import FactTable
 from dmlite.hop.node import LIVE_IN, Hop
-from dmlite.plan.chunked import Chunks, body_of
+from dmlite.plan.chunked import Chunks, body_of, counts_rows
 from dmlite.plan.memory import peak_of
 from dmlite.plan.physical import Planner, Step
 
@@ -22,10 +22,11 @@ _SHAPES = 8  # of chunks that each have code of their own; further ones share co
 
 @dataclass(frozen=True)
 class Output:
-    """What a region gives: chunks, or one result that is joined by a function of NumPy."""
+    """What a region gives: chunks, or one result that is joined by a function of NumPy, and divided by `share`."""
 
     fact: Fact
     join: str | None
+    share: int = 1
 
 
 class ChunkCode:
@@ -35,13 +36,14 @@ class ChunkCode:
         self.region, self.facts, self.spans, self.name = region, facts, spans, name
         self.together = together
         self.kept = [[h.op == LIVE_IN for h in hops] for hops in (region.split(), region.whole())]  # variables, which may not change
-        self.outputs = [Output(facts[h], region.roles[h].join) for h in region.outputs]
+        self.outputs = [Output(facts[h], region.roles[h].join, region.roles[h].share) for h in region.outputs]
         self._codes: dict[int | None, Code] = {}
         self.peak = 0  # bytes that a chunk takes with all that is made of it, as far as that was estimated
 
     def code(self, rows: int) -> Code:
         """The source for chunks of so many rows: a function of the split values and then the whole ones."""
-        key = rows if rows in self._codes or len(self._codes) < _SHAPES else None
+        known = rows in self._codes or len(self._codes) < _SHAPES or any(map(counts_rows, self.region.hops))
+        key = rows if known else None
         if key not in self._codes:
             self._codes[key] = self._write(key)
         return self._codes[key]

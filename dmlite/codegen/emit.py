@@ -20,6 +20,7 @@ from dmlite.hop.node import LITERAL, LIVE_IN, PICK, Hop
 from dmlite.hop.ops import BY_NAME
 from dmlite.plan.chunked import Chunks
 from dmlite.plan.physical import BlockPlan, Step
+from dmlite.plan.room import kernel_of
 from dmlite.plan.sampled import Sampled
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ class Emitter:
 
     def _there(self, step: Step, args: list[str]) -> str:
         """An operator that the workers run by a kernel of its own."""
-        return f"{self.kernel('dask:' + BY_NAME[step.hop.op].kernel)}({', '.join(args)})"
+        return f"{self.kernel('dask:' + kernel_of(step.hop, self.plan.facts))}({', '.join(args)})"
 
     def _release(self, dead: Iterable[Hop]) -> None:
         names = [self.names[d] for d in dead if self._worth_release(self.plan.facts[d])]

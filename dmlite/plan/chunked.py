@@ -13,16 +13,19 @@ from typing import Final
 
 from dmlite.hop.facts import Fact
 from dmlite.hop.infer import FactTable
-from dmlite.hop.node import LITERAL, LIVE_IN, Hop, live_in, make, users
+from dmlite.hop.node import LITERAL, LIVE_IN, Hop, literal, live_in, make, users
 from dmlite.hop.ops import BY_NAME
 from dmlite.plan.regions import JOINS, is_product
+from dmlite.plan.room import takes_all_rows
 
 _WHOLE_JOINS: Final[Mapping[str, str]] = {
     **JOINS,
     "prod": "multiply", "colProds": "multiply", "nnz": "add", "tsmm_left": "add",
     "wsloss": "add", "wsloss_nz": "add", "wsloss_post": "add", "wsloss_pre": "add", "wcemm": "add",
+    "conv2d_backward_filter": "add", "table": "add", "table_dims": "add", "contains": "logical_or",
     "wdivmm_mul_left": "add", "wdivmm_div_left": "add", "wdivmm_minus_left": "add", "wdivmm_minus_weighted_left": "add",
 }  # fmt: skip
+_MEANS: Final = {"mean": "sum", "colMeans": "colSums"}  # sums that are divided when they have been joined
 _FIRST: Final = (0,)
 _WEIGHTED: Final = (0, 1, 3)  # W, U and X beside V, or beside a number
 # Operands of which a member needs the rows of its chunk, by their places; of cellwise operators, those that have that many rows.
@@ -31,6 +34,11 @@ _SPLIT: Final[Mapping[str, tuple[int, ...]]] = {
     **dict.fromkeys(("mmchain", "mmchain_w", "mmchain_y"), (0, 2)),
     **dict.fromkeys((name for name in BY_NAME if name.startswith(("wdivmm", "wsloss", "wsigmoid", "wcemm"))), _WEIGHTED),
     **dict.fromkeys(("matmul", "tsmm_left", "index", "replace", "outer", "softmax", "bias_add", "bias_multiply", "one_hot"), _FIRST),
+    **dict.fromkeys((*_MEANS, "contains", "outer_counts"), _FIRST),
+    **dict.fromkeys(("table", "table_dims"), (0, 1, 2)),
+    **dict.fromkeys(("conv2d", "max_pool", "avg_pool"), _FIRST),
+    **dict.fromkeys(("conv2d_backward_filter", "max_pool_backward", "avg_pool_backward"), (0, 1)),
+    "conv2d_backward_data": (1,),
     **dict.fromkeys(("rowSums", "rowProds", "rowMeans", "rowVars", "rowSds", "rowMins", "rowMaxs", "rowSumsSq", "rowcumsum"), _FIRST),
     **dict.fromkeys(("rowIndexMax", "rowIndexMin", "rowCountDistinct", "rowCountDistinctApprox"), _FIRST),
     **dict.fromkeys(("sum", "sumsq", "prod", "nnz", "min_agg", "max_agg"), _FIRST),
@@ -39,15 +47,19 @@ _SPLIT: Final[Mapping[str, tuple[int, ...]]] = {
 }
 _ALL_SPLIT: Final = frozenset({"cbind"})
 _CELLWISE: Final = ("elementwise.", "fused.")
+_IMAGES: Final = ("convolution.", "pooling.")
 
 
 @dataclass(frozen=True)
 class Role:
     """split: the operands, by their places, of which a member needs the rows of its chunk. join: the function that makes one result of
-    those of two chunks, None where results are chunks too."""
+    those of two chunks, None where results are chunks too. partial: the operator that runs for a chunk, if it is another one, whose
+    joined results are divided by `share`."""
 
     split: tuple[int, ...]
     join: str | None = None
+    partial: str | None = None
+    share: int = 1
 
 
 def role_of(hop: Hop, facts: FactTable) -> Role | None:
@@ -59,16 +71,45 @@ def role_of(hop: Hop, facts: FactTable) -> Role | None:
         return Role((0, 1), "add") if _rows(hop.args[1], facts) else None
     split = _split_places(hop, facts)
     rows = {_rows(hop.args[i], facts) for i in split}
-    if len(rows) != 1 or None in rows or (hop.op == "index" and not _takes_all_rows(hop)):
+    if len(rows) != 1 or None in rows or not _is_cut_by_row(hop, facts):
         return None
+    if hop.op in _MEANS:
+        x = facts[hop.args[0]]
+        return Role(split, "add", _MEANS[hop.op], (x.cells if hop.op == "mean" else x.rows) or 1)
     return Role(split, _WHOLE_JOINS.get(hop.op))
+
+
+def _is_cut_by_row(hop: Hop, facts: FactTable) -> bool:
+    """Whether the results for chunks are known well enough to be put together."""
+    if hop.op == "index" and not takes_all_rows(hop):
+        return False
+    if hop.op == "table" and facts[hop].cells is None:
+        return False
+    if counts_rows(hop) and not isinstance(_shape_of_images(hop).value, tuple):
+        return False
+    return hop.op in _WHOLE_JOINS or not facts[hop].is_matrix or facts[hop].cols is not None
+
+
+def counts_rows(hop: Hop) -> bool:
+    """Whether a parameter tells how many rows an operand has: of images, their number."""
+    return BY_NAME[hop.op].kernel.startswith(_IMAGES)
+
+
+def _shape_of_images(hop: Hop) -> Hop:
+    return hop.args[_image_place(hop)]
+
+
+def _image_place(hop: Hop) -> int:
+    return [p.name for p in BY_NAME[hop.op].parameters].index("input_shape")
 
 
 def _split_places(hop: Hop, facts: FactTable) -> tuple[int, ...]:
     places = _SPLIT.get(hop.op)
     matrices = [i for i, a in enumerate(hop.args) if facts[a].is_matrix]
     if places is not None:
-        return tuple(i for i in places if i in matrices)
+        split = [i for i in places if i in matrices]
+        beside = places == _WEIGHTED and len(split) == 3 and facts[hop.args[3]].rows == 1  # a row for all rows of W
+        return tuple(split[:2] if beside else split)
     if hop.op in _ALL_SPLIT:
         return tuple(matrices)
     if not BY_NAME[hop.op].kernel.startswith(_CELLWISE):
@@ -83,11 +124,6 @@ def _rows(hop: Hop, facts: FactTable) -> int | None:
     """The rows of a value that can be cut."""
     rows = facts[hop].rows
     return rows if rows is not None and rows > 1 and facts[hop].cols else None
-
-
-def _takes_all_rows(hop: Hop) -> bool:
-    low, high = hop.args[1:3]
-    return low.op == LITERAL and low.value is None and high.op == LITERAL and high.value is None
 
 
 def how(hop: Hop, role: Role) -> str:
@@ -170,11 +206,14 @@ def body_of(region: Chunks, facts: FactTable, rows: int | None) -> Body:
         sent[hop] = live_in(f"w{i}")
         given[f"w{i}"] = facts[hop]
     for hop in region.hops:
-        whole = wholes(hop, region.roles[hop])
-        args = [
-            _turned(a, known) if is_product(hop) and i == 0 else (sent if a in whole else known).get(a, a) for i, a in enumerate(hop.args)
-        ]
-        known[hop] = make(hop.op, args, hop.value)
+        role = region.roles[hop]
+        args = [(known if i in role.split else sent).get(a, a) for i, a in enumerate(hop.args)]
+        if is_product(hop):
+            args[0] = _turned(hop.args[0], known)
+        if counts_rows(hop):
+            place = _image_place(hop)
+            args[place] = literal((rows, *args[place].value[1:]))
+        known[hop] = make(role.partial or hop.op, args, hop.value)
     return Body(tuple(known[h] for h in region.outputs), given, {known[h]: h for h in region.hops})
 
 

@@ -23,12 +23,11 @@ from dmlite.hop.program import Root
 from dmlite.memory import human
 from dmlite.plan.chunked import Role, role_of, wholes
 from dmlite.plan.placement import DASK, LOCAL, Placement
-from dmlite.plan.room import Room, room_of
+from dmlite.plan.room import BROADCAST, Room, room_of
 
 COLLECT: Final = "collect"
 _SHARE: Final = 0.5  # of the budget that one collected value may take
 _LARGE: Final = 0.02  # of the budget from which on making a value elsewhere helps
-_BROADCAST: Final = 0.25  # of the memory of a worker that a value may take which every one gets
 
 
 @dataclass(frozen=True)
@@ -71,15 +70,15 @@ class Distributor:
 
     # ------------------------------------------------------------ what can run there
     def _role(self, hop: Hop) -> Role | Room | None:
-        role = role_of(hop, self.facts) or room_of(hop, self.facts)
+        role = room_of(hop, self.facts) or role_of(hop, self.facts)
         if role is None:
             self.reasons[hop] = "the workers have no kernel for it" if self._is_about_matrices(hop) else "not about matrices"
             return None
         if max((self._bytes(h) for h in (hop, *hop.args)), default=0.0) < self.least:
             self.reasons[hop] = "too small to be cut"
             return None
-        if any(self._bytes(a) > _BROADCAST * self._cluster.memory for a in self._whole(hop, role)):
-            self.reasons[hop] = f"an operand that every worker needs takes more than {_BROADCAST:.0%} of its memory"
+        if any(self._bytes(a) > BROADCAST * self._cluster.memory for a in self._whole(hop, role)):
+            self.reasons[hop] = f"an operand that every worker needs takes more than {BROADCAST:.0%} of its memory"
             return None
         return role
 
@@ -98,14 +97,14 @@ class Distributor:
     def _whole(hop: Hop, role: Role | Room) -> list[Hop]:
         if isinstance(role, Role):
             return wholes(hop, role)
-        return [a for i, a in enumerate(hop.args) if i not in role.chunks and a.op != LITERAL]
+        return [a for a in hop.args if a not in role.split(hop) and a.op != LITERAL]
 
     @staticmethod
     def _split(hop: Hop, role: Role | Room) -> list[Hop]:
         """Operands that may lie on the workers; a transposed one counts as itself."""
         if isinstance(role, Role):
             return [hop.args[i] for i in role.split]
-        return [hop.args[i] for i in role.chunks if i < len(hop.args) and hop.args[i].op != LITERAL]
+        return role.split(hop)
 
     def _is_chunked(self, hop: Hop, there: Iterable[Hop]) -> bool:
         """Whether a value lies on the workers."""

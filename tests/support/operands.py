@@ -146,7 +146,7 @@ CALLS: Final[dict[str, Callable[[Given], list[Any]]]] = {
     "solve": lambda g: [g.solvable(), g.array(g.side, 3)],
     "einsum": lambda g: ["ij,jk->ik", g.x(g.rows, g.cols), g.x(g.cols, g.side)],
     **{name: lambda g: [g.solvable()] for name in ("inv", "cholesky", "det", "eigen", "lu", "sqrtMatrixJava")},
-    "stft": lambda g: [g.array(1, 100_000), 256, 128],
+    "stft": lambda g: [g.array(10, 10_000), 256, 128],
     "fft_linearized": lambda g: [g.x(g.rows, 512)],
     "ifft_linearized": lambda g: [g.x(g.rows, 512), g.x(g.rows, 512)],
     "fft": lambda g: [g.x(1024, 512)],

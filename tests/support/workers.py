@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from dmlite.backends.dask.cluster import session
-from dmlite.backends.dask.moves import aligned
+from dmlite.backends.dask.moves import aligned, resident
 from dmlite.backends.dask.registry import kernel
 from dmlite.backends.local import loading
 from dmlite.backends.local.storage import is_chunked, is_matrix
@@ -75,7 +75,17 @@ def run(op: str, values: Sequence[Any]) -> tuple[list[Any], BlockPlan]:
     results = list(found) if count > 1 else [found]
     for result, root in zip(results, (h for _, h in plan.outputs), strict=True):
         assert is_chunked(result) == (root in plan.chunked), "the plan says otherwise"
+        if is_chunked(result):
+            _check_chunks(result, plan.facts[root].dense)
     return [_plain(v) for v in results], plan
+
+
+def _check_chunks(x: Any, dense: bool) -> None:
+    """Chunks have the shapes that they are said to have, and are arrays where that is certain."""
+    parts = x.session.gather(list(resident(x).parts))
+    assert [p.shape for p in parts] == [(height, x.cols) for height in x.heights]
+    assert x.dense >= dense, "the plan takes chunks for arrays"
+    assert not x.dense or all(isinstance(p, np.ndarray) for p in parts)
 
 
 def where(op: str, plan: BlockPlan) -> bool:

@@ -106,9 +106,13 @@ class Session:
 
     def joined(self, futures: list[Any], join: str, name: str) -> Any:
         """A future of what `join` makes of partial results, by a tree, always in the same order."""
+        return self.folded(join_all, futures, join, name=f"join-{name}")
+
+    def folded(self, function: Callable[..., Any], futures: list[Any], *first: Any, name: str) -> Any:
+        """A future of what a function makes of `first` and partial results, some at a time, and then of what it made of them."""
         while len(futures) > 1:
             groups = [futures[i : i + _AT_ONCE] for i in range(0, len(futures), _AT_ONCE)]
-            futures = [g[0] if len(g) == 1 else self.one(join_all, join, *g, name=f"join-{name}") for g in groups]
+            futures = [g[0] if len(g) == 1 else self.one(function, *first, *g, name=name) for g in groups]
         return futures[0]
 
     def gather(self, futures: Any) -> Any:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from dmlite.backends.dask.chunked import Chunked
-from dmlite.backends.dask.cluster import Session
+from dmlite.backends.dask.cluster import Session, session
 from dmlite.backends.dask.worker import apply, loaded
 from dmlite.backends.local.storage import Matrix, is_sparse
 from dmlite.memory import reserve
@@ -67,8 +67,37 @@ def aligned(at: Session, x: Any, bounds: Sequence[int]) -> Chunked:
     return Chunked(at, parts, bounds, x.cols, dense=x.dense, nnz=x.nnz)
 
 
+def spread(*values: Any) -> list[Chunked]:
+    """Matrices of as many rows on the workers, cut alike: as the first one that lies there, else by their size."""
+    found = next((x for x in values if isinstance(x, Chunked)), None)
+    at = session() if found is None else found.session
+    bounds = cut(at, values) if found is None else found.bounds
+    return [aligned(at, x, bounds) for x in values]
+
+
+def over(function: Callable[..., Any], *operands: Any) -> list[Any]:
+    """Futures of a function for every chunk: of matrices it gets their chunks, of lists the values in turn, and all else as it is."""
+    x = next(o for o in operands if isinstance(o, Chunked))
+    n = len(x.parts)
+    columns = [o.parts if isinstance(o, Chunked) else o if isinstance(o, list) else [o] * n for o in operands]
+    return x.session.each(apply, [function] * n, *columns, name=function.__name__.strip("_"))
+
+
+def mapped(function: Callable[..., Any], x: Chunked, *operands: Any, cols: int | None = None, dense: bool = False) -> Chunked:
+    """The matrix of what a function makes of every chunk of x, and of the operands beside it as in `over`."""
+    return Chunked(x.session, over(function, x, *operands), x.bounds, x.cols if cols is None else cols, dense=dense)
+
+
+def regular(rows: int, chunks: int) -> tuple[int, ...]:
+    """Bounds of about so many chunks."""
+    height = max(1, -(-rows // max(1, chunks)))
+    return (*range(0, rows, height), rows)
+
+
 def rows(x: Chunked, low: int, high: int) -> Any:
-    """A future of some rows, put together from the chunks that hold them."""
+    """Some rows, put together from the chunks that hold them: a future, or a whole chunk as it is."""
+    if low in x.bounds[:-1] and x.bounds[x.bounds.index(low) + 1] == high:
+        return x.parts[x.bounds.index(low)]
     pieces = [(p, max(low - a, 0), min(high, b) - a) for p, a, b in x.ranges() if a < high and b > low]
     return x.session.one(apply, _put_together, *(v for piece in pieces for v in piece), name="rows")
 

@@ -80,4 +80,5 @@ def _result(at: Session, output: Output, parts: list[Any], bounds: Sequence[int]
         if cols is None:  # of a range whose bounds were not known when this was planned
             cols = at.gather(at.one(_width, parts[0], name="width"))
         return Chunked(at, parts, bounds, cols, dense=output.fact.dense)
-    return at.total(parts, output.join, name, small=8 * (output.fact.cells or 1) * len(parts) <= _HERE)
+    total = at.total(parts, output.join, name, small=8 * (output.fact.cells or 1) * len(parts) <= _HERE)
+    return total if output.share == 1 else total / output.share

@@ -95,18 +95,24 @@ def seq(first: Any, last: Any, step: Any) -> np.ndarray:
     """
     first, last = number(first, "from of seq"), number(last, "to of seq")
     step = default_step(first, last) if step is None else number(step, "incr of seq")
-    length = sequence_length(first, last, step)
-    if length is None:
-        raise DMLRuntimeError(
-            f"seq({describe(first)}, {describe(last)}, {describe(step)}) never gets to {describe(last)}",
-            hint="the increment must point from the first number to the last",
-        )
+    length = length_of(first, last, step)
     reserve(length, 1, "a sequence")
     out = np.arange(length, dtype=np.float64)
     if step != 1:
         out *= step
     out += first
     return out.reshape(length, 1)
+
+
+def length_of(first: float, last: float, step: float) -> int:
+    """How many numbers a sequence has. Raises DMLRuntimeError when `step` is zero or points away from `last`."""
+    length = sequence_length(first, last, step)
+    if length is None:
+        raise DMLRuntimeError(
+            f"seq({describe(first)}, {describe(last)}, {describe(step)}) never gets to {describe(last)}",
+            hint="the increment must point from the first number to the last",
+        )
+    return length
 
 
 def table_dims(A: Matrix, B: Matrix | float, odim1: Any, odim2: Any) -> Matrix:
@@ -285,18 +291,16 @@ def _diagonal_matrix(values: np.ndarray) -> Matrix:
     return settle(csr_array((values.copy(), places[:-1].copy(), places), shape=(n, n)))
 
 
-def lower_tri(target: Matrix, diag: Any, values: Any) -> Matrix:
-    """Ones (or the values of the target) below the diagonal, and on it when `diag`."""
-    if values:
-        return _triangle(target, "tril", 0 if diag else -1)
-    return _ones_below(target.shape, 0 if diag else -1)
+def lower_tri(target: Matrix, diag: Any, values: Any, above: int = 0) -> Matrix:
+    """Ones (or the values of the target) below the diagonal, and on it when `diag`; `above` tells the rows above those of the target."""
+    last = above if diag else above - 1
+    return _triangle(target, "tril", last) if values else _ones_below(target.shape, last)
 
 
-def upper_tri(target: Matrix, diag: Any, values: Any) -> Matrix:
-    """Ones (or the values of the target) above the diagonal, and on it when `diag`."""
-    if values:
-        return _triangle(target, "triu", 0 if diag else 1)
-    return 1.0 - _ones_below(target.shape, -1 if diag else 0)
+def upper_tri(target: Matrix, diag: Any, values: Any, above: int = 0) -> Matrix:
+    """As `lower_tri`, above the diagonal."""
+    first = above if diag else above + 1
+    return _triangle(target, "triu", first) if values else 1.0 - _ones_below(target.shape, first - 1)
 
 
 def _ones_below(shape: tuple[int, int], diagonal: int) -> np.ndarray:
@@ -333,7 +337,7 @@ def _bind(axis: int, first: Any, more: tuple[Any, ...]) -> Any:
         return lists.append(first, *more) if more else _concatenate(axis, first.items)
     if isinstance(first, str) and all(isinstance(m, str) for m in more):
         return "\n".join((first, *more))
-    raise _unbindable(axis, (first, *more))
+    raise unbindable(axis, (first, *more))
 
 
 def _concatenate(axis: int, parts: tuple[Any, ...]) -> Matrix:
@@ -341,9 +345,9 @@ def _concatenate(axis: int, parts: tuple[Any, ...]) -> Matrix:
         try:
             return np.concatenate(parts, axis=axis)
         except ValueError:
-            raise _unbindable(axis, parts) from None
+            raise unbindable(axis, parts) from None
     if not all(is_matrix(p) and p.shape[1 - axis] == parts[0].shape[1 - axis] for p in parts):
-        raise _unbindable(axis, parts)
+        raise unbindable(axis, parts)
     nonzeros = sum(p.size if isinstance(p, np.ndarray) else p.nnz for p in parts)
     across, along = parts[0].shape[1 - axis], sum(p.shape[axis] for p in parts)
     if nonzeros > SPARSE_LIMIT * across * along:
@@ -353,7 +357,8 @@ def _concatenate(axis: int, parts: tuple[Any, ...]) -> Matrix:
     return settle((hstack if axis else vstack)([sparse(p) for p in parts], format="csr"))
 
 
-def _unbindable(axis: int, parts: tuple[Any, ...]) -> DMLRuntimeError:
+def unbindable(axis: int, parts: tuple[Any, ...]) -> DMLRuntimeError:
+    """The error of parts that do not go together along an axis."""
     shown = ", ".join(describe(p) for p in parts[:4]) + (", ..." if len(parts) > 4 else "")
     side = "rows" if axis else "columns"
     return DMLRuntimeError(

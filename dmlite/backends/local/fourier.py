@@ -46,18 +46,23 @@ def stft(x: Matrix, window: int, overlap: int) -> Spectrum:
 
     The last window is filled up with zeros. Raises DMLRuntimeError unless `window` is a power of two and 0 <= overlap < window.
     """
-    window, overlap = int(window // 1), int(overlap // 1)
-    _check("stft", window)
-    if not 0 <= overlap < window:
-        raise DMLRuntimeError(f"stft: the overlap must be at least 0 and less than the window of {window}, found {overlap}")
     rows, samples = x.shape
-    hop = window - overlap
-    frames = max(1, -(-(samples - overlap) // hop))
+    window, hop, frames = windows_of(samples, window, overlap)
     reserve(rows, 2 * frames * window, "the windows of stft")
     signal = np.zeros((rows, (frames - 1) * hop + window))
     signal[:, :samples] = dense(x)
     windows = np.lib.stride_tricks.sliding_window_view(signal, window, axis=1)[:, ::hop]
     return _parts(np.fft.fft(windows, axis=2).reshape(rows, frames * window))
+
+
+def windows_of(samples: int, window: int, overlap: int) -> tuple[int, int, int]:
+    """Samples of a window, from one to the next, and how many windows `stft` has. Raises DMLRuntimeError as that does."""
+    window, overlap = int(window // 1), int(overlap // 1)
+    _check("stft", window)
+    if not 0 <= overlap < window:
+        raise DMLRuntimeError(f"stft: the overlap must be at least 0 and less than the window of {window}, found {overlap}")
+    hop = window - overlap
+    return window, hop, max(1, -(-(samples - overlap) // hop))
 
 
 def _check(name: str, *sizes: int) -> None:

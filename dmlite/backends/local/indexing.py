@@ -54,7 +54,7 @@ def index(X: Matrix | DMLList, rl: Any, ru: Any, cl: Any, cu: Any) -> Matrix | D
         return lists.section(X, rl, ru)
     if not is_matrix(X):
         raise DMLRuntimeError(f"{describe(X)} has no parts", hint="only matrices and lists can be indexed")
-    return _csr_part(X, *_ranges(X, rl, ru, cl, cu))
+    return _csr_part(X, *ranges(X, rl, ru, cl, cu))
 
 
 def leftindex(X: Matrix | DMLList, value: Any, rl: Any, ru: Any, cl: Any, cu: Any) -> Matrix | DMLList:
@@ -70,7 +70,7 @@ def leftindex_inplace(X: Matrix | DMLList, value: Any, rl: Any, ru: Any, cl: Any
     if X.__class__ is np.ndarray:
         part = index(X, rl, ru, cl, cu)
         if not isinstance(value, (int, float)):
-            value = dense(_fitting(value, part.shape))
+            value = dense(fitting(value, part.shape))
         part[:] = value
         return X
     if isinstance(X, DMLList):
@@ -80,7 +80,7 @@ def leftindex_inplace(X: Matrix | DMLList, value: Any, rl: Any, ru: Any, cl: Any
         return lists.replaced(X, rl, value)
     if not is_matrix(X):
         raise DMLRuntimeError(f"{describe(X)} has no parts", hint="only matrices and lists can be indexed")
-    return _splice(X, value, *_ranges(X, rl, ru, cl, cu))
+    return _splice(X, value, *ranges(X, rl, ru, cl, cu))
 
 
 # ---------------------------------------------------------------- bounds
@@ -93,7 +93,8 @@ def _floored(low: Any, high: Any) -> tuple[int, int]:
     return first - 1, last
 
 
-def _ranges(X: Matrix, rl: Any, ru: Any, cl: Any, cu: Any) -> tuple[int, int, int, int]:
+def ranges(X: Matrix, rl: Any, ru: Any, cl: Any, cu: Any) -> tuple[int, int, int, int]:
+    """0-based start and stop of rows and of columns. Raises DMLRuntimeError when they are not within X or select nothing."""
     rows, cols = X.shape
     top, bottom = (0, rows) if rl is None else _floored(rl, ru)
     left, right = (0, cols) if cl is None else _floored(cl, cu)
@@ -119,8 +120,8 @@ def _check_list_bounds(rl: Any, cl: Any) -> None:
         raise DMLRuntimeError("a list has one dimension", hint='use L[i], L["name"] or L[a:b]')
 
 
-def _fitting(value: Any, shape: tuple[int, int]) -> Matrix:
-    """`value` if it is a matrix of that shape."""
+def fitting(value: Any, shape: tuple[int, int]) -> Matrix:
+    """`value` if it is a matrix of that shape. Raises DMLRuntimeError otherwise."""
     if is_matrix(value) and value.shape == shape:
         return value
     raise DMLRuntimeError(
@@ -151,7 +152,7 @@ def _splice(X: csr_array, value: Any, top: int, bottom: int, left: int, right: i
     if isinstance(value, (int, float)):
         value = csr_array(shape) if value == 0 else np.full(shape, float(value))
     else:
-        value = _fitting(value, shape)
+        value = fitting(value, shape)
     added = value.nnz if not isinstance(value, np.ndarray) else value.size
     if X.nnz + added > SPARSE_LIMIT * X.shape[0] * X.shape[1] or X.shape[1] == 1:
         out = dense(X)

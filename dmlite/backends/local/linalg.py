@@ -235,11 +235,20 @@ def _is_symmetric(a: np.ndarray) -> bool:
 
 def _signs(vectors: np.ndarray) -> np.ndarray:
     """Per column, the sign that makes its first (nearly) largest entry positive: the sign of a singular vector is free."""
-    if vectors.size == 0:
-        return np.ones(vectors.shape[1])
-    size = abs(vectors)
-    first = (size >= (1 - 1e-6) * size.max(axis=0)).argmax(axis=0)
-    return np.where(vectors[first, np.arange(vectors.shape[1])] < 0, -1.0, 1.0)
+    return first_signs(vectors, largest(vectors)) if vectors.size else np.ones(vectors.shape[1])
+
+
+def largest(vectors: np.ndarray) -> np.ndarray:
+    """The largest size of an entry of each column."""
+    return abs(vectors).max(axis=0)
+
+
+def first_signs(vectors: np.ndarray, largest: np.ndarray) -> np.ndarray:
+    """Per column, the sign of the first entry that is nearly as large as `largest`; 0 when there is none."""
+    near = abs(vectors) >= (1 - 1e-6) * largest
+    first = near.argmax(axis=0)
+    columns = np.arange(vectors.shape[1])
+    return np.where(near[first, columns], np.where(vectors[first, columns] < 0, -1.0, 1.0), 0.0)
 
 
 def _converge(what: str, factor: Callable[..., Any], a: np.ndarray) -> Any:

@@ -27,7 +27,7 @@ def bias_add(x: Matrix, b: Matrix) -> np.ndarray:
 
     Raises DMLRuntimeError when b is not a column, or K does not divide the columns of X.
     """
-    return (_blocks("bias_add", x, b) + dense(b)).reshape(x.shape)
+    return (by_channel("bias_add", x, b) + dense(b)).reshape(x.shape)
 
 
 def bias_multiply(x: Matrix, b: Matrix) -> Matrix:
@@ -37,7 +37,7 @@ def bias_multiply(x: Matrix, b: Matrix) -> Matrix:
         scaled = x.copy()
         scaled.data *= dense(b)[x.indices // max(1, x.shape[1] // b.shape[0]), 0]
         return settle(scaled)
-    return (_blocks("bias_multiply", x, b) * dense(b)).reshape(x.shape)
+    return (by_channel("bias_multiply", x, b) * dense(b)).reshape(x.shape)
 
 
 def batch_norm2d(x: Matrix, gamma: Matrix, beta: Matrix, ema_mean: Matrix, ema_var: Matrix, mode: str, eps: float, mu: float) -> Quintuple:
@@ -47,7 +47,7 @@ def batch_norm2d(x: Matrix, gamma: Matrix, beta: Matrix, ema_mean: Matrix, ema_v
     1/sqrt(variance + eps) that were used (C x 1). In mode "test" the running statistics are used and stay as they are.
     Raises DMLRuntimeError on another mode, or parameters that do not fit X.
     """
-    blocks = _blocks("batch_norm2d", x, gamma)
+    blocks = by_channel("batch_norm2d", x, gamma)
     for other in (beta, ema_mean, ema_var):
         _check_channels("batch_norm2d", x, other, gamma.shape[0])
     ema_mean, ema_var = dense(ema_mean), dense(ema_var)
@@ -73,24 +73,35 @@ def batch_norm2d_backward(x: Matrix, dout: Matrix, gamma: Matrix, eps: float, ca
 
     Raises DMLRuntimeError when the shapes do not fit.
     """
-    blocks = _blocks("batch_norm2d_backward", x, gamma)
-    if dout.shape != x.shape:
-        raise DMLRuntimeError(f"batch_norm2d_backward: dout is {dout.shape[0]}x{dout.shape[1]}, X is {x.shape[0]}x{x.shape[1]}")
-    for other in (cache_mean, cache_inv_var):
-        _check_channels("batch_norm2d_backward", x, other, gamma.shape[0])
-    gradient, inv_sd = _blocks("batch_norm2d_backward", dout, gamma), dense(cache_inv_var)
+    check_gradient(x, dout, gamma, cache_mean, cache_inv_var)
+    blocks = by_channel("batch_norm2d_backward", x, gamma)
+    gradient, inv_sd = by_channel("batch_norm2d_backward", dout, gamma), dense(cache_inv_var)
     normal = (blocks - dense(cache_mean)) * inv_sd
     dbeta = gradient.sum(axis=(0, 2)).reshape(-1, 1)
     dgamma = np.einsum("ncl,ncl->c", gradient, normal).reshape(-1, 1)
     count = max(1, blocks.shape[0] * blocks.shape[2])
-    normal *= dgamma / -count
+    return by_input(gradient, normal, dgamma / count, dbeta / count, dense(gamma) * inv_sd).reshape(x.shape), dgamma, dbeta
+
+
+def check_gradient(x: Matrix, dout: Matrix, gamma: Matrix, *parameters: Matrix) -> None:
+    """Raises DMLRuntimeError for what `batch_norm2d_backward` does not take."""
+    _check_channels("batch_norm2d_backward", x, gamma)
+    if dout.shape != x.shape:
+        raise DMLRuntimeError(f"batch_norm2d_backward: dout is {dout.shape[0]}x{dout.shape[1]}, X is {x.shape[0]}x{x.shape[1]}")
+    for other in parameters:
+        _check_channels("batch_norm2d_backward", x, other, gamma.shape[0])
+
+
+def by_input(gradient: np.ndarray, normal: np.ndarray, dgamma: np.ndarray, dbeta: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """The gradient by the input, from means of those by gamma and beta over the batch; in the memory of the normalised input."""
+    normal *= -dgamma
     normal += gradient
-    normal -= dbeta / count
-    normal *= dense(gamma) * inv_sd
-    return normal.reshape(x.shape), dgamma, dbeta
+    normal -= dbeta
+    normal *= scale
+    return normal
 
 
-def _blocks(name: str, x: Matrix, b: Matrix) -> np.ndarray:
+def by_channel(name: str, x: Matrix, b: Matrix) -> np.ndarray:
     """X as (N, C, L), for the C rows of b."""
     _check_channels(name, x, b)
     channels = b.shape[0]

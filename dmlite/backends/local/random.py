@@ -65,7 +65,7 @@ def _generator(seed: int, block_row: int = 0, block_col: int = 0) -> np.random.G
 
 # ---------------------------------------------------------------- one matrix to draw
 @dataclass(frozen=True)
-class _Draw:
+class Draw:
     """A checked call of `rand`."""
 
     rows: int
@@ -78,12 +78,17 @@ class _Draw:
     rate: float
 
     @property
+    def is_dense(self) -> bool:
+        """Whether the matrix is an array."""
+        return not self.by_positions or self.rows * self.cols < SMALL or self.cols == 1
+
+    @property
     def by_positions(self) -> bool:
         """Whether only the non-zeros are drawn; a matter of the sparsity alone, so that storage never changes the numbers."""
         return self.sparsity < SPARSE_DRAW
 
 
-def _uniform(generator: np.random.Generator, out: np.ndarray, draw: _Draw) -> None:
+def _uniform(generator: np.random.Generator, out: np.ndarray, draw: Draw) -> None:
     generator.random(out=out)
     if draw.high - draw.low != 1.0:
         out *= draw.high - draw.low
@@ -91,22 +96,22 @@ def _uniform(generator: np.random.Generator, out: np.ndarray, draw: _Draw) -> No
         out += draw.low
 
 
-def _normal(generator: np.random.Generator, out: np.ndarray, _draw: _Draw) -> None:
+def _normal(generator: np.random.Generator, out: np.ndarray, _draw: Draw) -> None:
     generator.standard_normal(out=out)
 
 
-def _poisson(generator: np.random.Generator, out: np.ndarray, draw: _Draw) -> None:
+def _poisson(generator: np.random.Generator, out: np.ndarray, draw: Draw) -> None:
     out[...] = generator.poisson(draw.rate, out.shape)
 
 
-_PDFS: Final[dict[str, Callable[[np.random.Generator, np.ndarray, _Draw], None]]] = {
+_PDFS: Final[dict[str, Callable[[np.random.Generator, np.ndarray, Draw], None]]] = {
     "uniform": _uniform,
     "normal": _normal,
     "poisson": _poisson,
 }
 
 
-def _checked(rows: Any, cols: Any, low: Any, high: Any, sparsity: Any, seed: Any, pdf: Any, rate: Any) -> _Draw:
+def checked(rows: Any, cols: Any, low: Any, high: Any, sparsity: Any, seed: Any, pdf: Any, rate: Any) -> Draw:
     """Raises DMLRuntimeError for what cannot be drawn."""
     n, m = dimension(rows, "rows of rand"), dimension(cols, "cols of rand")
     low, high = float(number(low, "min of rand")), float(number(high, "max of rand"))
@@ -120,7 +125,7 @@ def _checked(rows: Any, cols: Any, low: Any, high: Any, sparsity: Any, seed: Any
         raise DMLRuntimeError(f"pdf of rand is {describe(pdf)}", hint=f"known are {', '.join(_PDFS)}")
     if not 0 <= number(rate, "lambda of rand") <= 1e18:
         raise DMLRuntimeError(f"lambda of rand is {describe(rate)}, expected a number of at least 0")
-    return _Draw(n, m, low, high, float(sparsity), _seed(seed), pdf, float(rate))
+    return Draw(n, m, low, high, float(sparsity), _seed(seed), pdf, float(rate))
 
 
 def _seed(seed: Any) -> int:
@@ -137,7 +142,7 @@ def block_shape(rows: int, cols: int) -> tuple[int, int]:
     return min(rows, _CELLS // max(1, width)), width
 
 
-def _blocks(draw: _Draw) -> Iterator[_Block]:
+def _blocks(draw: Draw) -> Iterator[_Block]:
     height, width = block_shape(draw.rows, draw.cols)
     if not height or not width:
         return
@@ -146,7 +151,7 @@ def _blocks(draw: _Draw) -> Iterator[_Block]:
             yield i, j, slice(top, min(top + height, draw.rows)), slice(left, min(left + width, draw.cols))
 
 
-def _draw_dense(draw: _Draw, i: int, j: int, out: np.ndarray) -> None:
+def _draw_dense(draw: Draw, i: int, j: int, out: np.ndarray) -> None:
     """Fill a block, strip by strip; the numbers come before the mask in its stream."""
     generator, put = _generator(draw.seed, i, j), _PDFS[draw.pdf]
     height, width = out.shape
@@ -164,7 +169,7 @@ def _draw_dense(draw: _Draw, i: int, j: int, out: np.ndarray) -> None:
             strip[generator.random(strip.shape) >= draw.sparsity] = 0.0
 
 
-def _draw_positions(draw: _Draw, i: int, j: int, cells: int) -> tuple[np.ndarray, np.ndarray]:
+def _draw_positions(draw: Draw, i: int, j: int, cells: int) -> tuple[np.ndarray, np.ndarray]:
     """Sorted row-major positions of the non-zeros of a block, and their values.
 
     The gaps between cells that are kept with a fixed probability are geometric, so the work is that of the non-zeros.
@@ -183,9 +188,9 @@ def _draw_positions(draw: _Draw, i: int, j: int, cells: int) -> tuple[np.ndarray
     return places, values
 
 
-def _assemble(draw: _Draw, blocks: Iterable[_Block], shape: tuple[int, int]) -> Matrix:
+def _assemble(draw: Draw, blocks: Iterable[_Block], shape: tuple[int, int]) -> Matrix:
     """Draw `blocks` into a matrix of `shape`: CSR when the whole matrix, of which this may be a part, is large and sparse."""
-    if draw.by_positions and draw.rows * draw.cols >= SMALL and draw.cols > 1:
+    if not draw.is_dense:
         reserve(shape[0] + int(2 * shape[0] * shape[1] * draw.sparsity), 1, f"a sparse {shape[0]}x{shape[1]} random matrix")
         return _assemble_csr(draw, blocks, shape)
     reserve(*shape, "a random matrix")
@@ -201,7 +206,7 @@ def _assemble(draw: _Draw, blocks: Iterable[_Block], shape: tuple[int, int]) -> 
     return out
 
 
-def _assemble_csr(draw: _Draw, blocks: Iterable[_Block], shape: tuple[int, int]) -> Matrix:
+def _assemble_csr(draw: Draw, blocks: Iterable[_Block], shape: tuple[int, int]) -> Matrix:
     from scipy.sparse import coo_array
 
     at_row, at_col, values = [], [], []
@@ -222,7 +227,7 @@ def rand(rows: Any, cols: Any, min: Any, max: Any, sparsity: Any, seed: Any, pdf
 
     Raises DMLRuntimeError for sizes, bounds, sparsities and distributions that do not exist, and when it cannot fit into memory.
     """
-    draw = _checked(rows, cols, min, max, sparsity, seed, pdf, rate)
+    draw = checked(rows, cols, min, max, sparsity, seed, pdf, rate)
     return _assemble(draw, _blocks(draw), (draw.rows, draw.cols))
 
 
@@ -233,10 +238,23 @@ def rand_block(
 
     Blocks have the shape `block_shape(rows, cols)`, less at the ends. The seed must be drawn before (`fresh_seed`), once for all.
     """
-    draw = _checked(rows, cols, min, max, sparsity, seed, pdf, rate)
+    draw = checked(rows, cols, min, max, sparsity, seed, pdf, rate)
     height, width = block_shape(draw.rows, draw.cols)
     shape = (builtins.min(height, draw.rows - block_row * height), builtins.min(width, draw.cols - block_col * width))
     return _assemble(draw, [(block_row, block_col, slice(0, shape[0]), slice(0, shape[1]))], shape)
+
+
+def rand_rows(top: int, bottom: int, draw: Draw) -> Matrix:
+    """The rows from `top` (counted from 0) to before `bottom` of what is to be drawn; all blocks that hold some of them are."""
+    height, _ = block_shape(draw.rows, draw.cols)
+    first = top // height * height
+    last = builtins.min(-(-bottom // height) * height, draw.rows)
+    held = [(i, j, slice(r.start - first, r.stop - first), c) for i, j, r, c in _blocks(draw) if first <= r.start < last]
+    drawn = _assemble(draw, held, (last - first, draw.cols))
+    if (first, last) == (top, bottom):
+        return drawn
+    part = drawn[top - first : bottom - first]
+    return part.copy() if part.__class__ is np.ndarray else settle(part)
 
 
 def sample(upper: Any, size: Any, replace: Any, seed: Any) -> np.ndarray:

@@ -80,7 +80,7 @@ def order(target: Matrix, by: Any, decreasing: Any, index_return: Any) -> Matrix
     Rows with equal keys keep their order in both directions; NaN comes last in both.
     Raises DMLRuntimeError for columns that do not exist.
     """
-    columns = _columns(target, by)
+    columns = key_columns(target, by)
     if target.__class__ is np.ndarray and target.shape[1] == 1 and not index_return:
         return -np.sort(-target, axis=0) if decreasing else np.sort(target, axis=0)
     keys = [dense(target[:, [c]]).ravel() for c in columns]
@@ -92,8 +92,8 @@ def order(target: Matrix, by: Any, decreasing: Any, index_return: Any) -> Matrix
     return _rows_of(target, places)
 
 
-def _columns(target: Matrix, by: Any) -> list[int]:
-    """0-based columns from a 1-based one, or from a vector of those."""
+def key_columns(target: Matrix, by: Any) -> list[int]:
+    """0-based columns from a 1-based one, or from a vector of those. Raises DMLRuntimeError for columns that do not exist."""
     wanted = dense(by).ravel().tolist() if is_matrix(by) else [number(by, "by of order")]
     if not wanted or not all(1 <= c < target.shape[1] + 1 for c in wanted):
         raise DMLRuntimeError(f"order of {describe(target)} by column {', '.join(map(describe, wanted)) or 'none'}")
@@ -110,7 +110,7 @@ def remove_empty(target: Matrix, margin: Any, select: Matrix | None, empty_retur
     if margin not in ("rows", "cols"):
         raise DMLRuntimeError(f"margin of removeEmpty is {describe(margin)}", hint='it is "rows" or "cols"')
     axis = 0 if margin == "rows" else 1
-    keep = _occupied(target, axis) if select is None else _selected(target, axis, select)
+    keep = occupied(target, axis) if select is None else selected(target, axis, select)
     if not keep.any():
         left = 1 if empty_return else 0
         shape = (left, target.shape[1]) if axis == 0 else (target.shape[0], left)
@@ -122,7 +122,8 @@ def remove_empty(target: Matrix, margin: Any, select: Matrix | None, empty_retur
     return settle(target[places] if axis == 0 else target[:, places])
 
 
-def _occupied(target: Matrix, axis: int) -> np.ndarray:
+def occupied(target: Matrix, axis: int) -> np.ndarray:
+    """Which rows (axis 0) or columns hold a non-zero or NaN."""
     if target.__class__ is np.ndarray:
         return (target != 0).any(axis=1 - axis)
     if axis == 0:
@@ -130,7 +131,8 @@ def _occupied(target: Matrix, axis: int) -> np.ndarray:
     return np.bincount(target.indices, minlength=target.shape[1]) > 0
 
 
-def _selected(target: Matrix, axis: int, select: Matrix) -> np.ndarray:
+def selected(target: Matrix, axis: int, select: Matrix) -> np.ndarray:
+    """Which rows (axis 0) or columns a vector selects. Raises DMLRuntimeError when its length is another."""
     size = target.shape[axis]
     if 1 not in select.shape or select.shape[0] * select.shape[1] != size:
         side = ("rows", "columns")[axis]

@@ -20,25 +20,20 @@ def _shape(x: Matrix) -> str:
     return f"{x.shape[0]}x{x.shape[1]}"
 
 
-def _column(x: Matrix, what: str) -> np.ndarray:
-    """The cells of a column vector. Raises DMLRuntimeError for any other shape."""
-    if x.shape[1] != 1:
-        raise DMLRuntimeError(f"{what} needs a column vector, not {_shape(x)}", hint="t(x) turns a row into a column")
-    return dense(x)[:, 0]
+def check_columns(what: str, *operands: Matrix | None) -> None:
+    """Raises DMLRuntimeError unless all that is given are columns of one length."""
+    first = operands[0]
+    for x in operands:
+        if x is not None and x.shape[1] != 1:
+            raise DMLRuntimeError(f"{what} needs a column vector, not {_shape(x)}", hint="t(x) turns a row into a column")
+        if x is not None and first is not None and x.shape[0] != first.shape[0]:
+            raise DMLRuntimeError(f"{what} needs columns of one length, not {_shape(first)} and {_shape(x)}")
 
 
 def _columns(what: str, *operands: Matrix | None) -> list[np.ndarray]:
     """The cells of columns of one length; a column of ones stands for an absent last one."""
-    first = operands[0]
-    out = []
-    for x in operands:
-        if x is None:
-            out.append(np.ones(first.shape[0]))
-            continue
-        out.append(_column(x, what))
-        if x.shape[0] != first.shape[0]:
-            raise DMLRuntimeError(f"{what} needs columns of one length, not {_shape(first)} and {_shape(x)}")
-    return out
+    check_columns(what, *operands)
+    return [np.ones(operands[0].shape[0]) if x is None else dense(x)[:, 0] for x in operands]
 
 
 # ---------------------------------------------------------------- moments
@@ -50,13 +45,14 @@ def moment(x: Matrix, k: float) -> float:
 def moment_w(x: Matrix, w: Matrix | None, k: float) -> float:
     """As `moment`, each value counted with its weight."""
     values, weights = _columns("moment", x, w)
-    order = _order(k, (0, 2, 3, 4))
+    order = moment_order(k, (0, 2, 3, 4))
     total = float(weights.sum())
     center = div(float(weights @ values), total)
     return center if order == 0 else div(float(weights @ (values - center) ** order), total)
 
 
-def _order(k: float | str | None, allowed: tuple[int, ...]) -> int:
+def moment_order(k: float | str | None, allowed: tuple[int, ...]) -> int:
+    """The order of a central moment. Raises DMLRuntimeError unless it is allowed."""
     try:
         order = float(k)
     except (TypeError, ValueError):
@@ -77,24 +73,34 @@ def cov(x: Matrix, y: Matrix, w: Matrix | None) -> float:
 
 
 # ---------------------------------------------------------------- quantiles
-def _counted(what: str, x: Matrix, w: Matrix | None) -> tuple[np.ndarray, np.ndarray]:
+def counted(what: str, x: Matrix, w: Matrix | None) -> tuple[np.ndarray, np.ndarray]:
     """Sorted values, and the last position of each when every value is repeated by its weight.
 
-    Raises DMLRuntimeError for weights that are no counts, and when there are no values.
+    Raises DMLRuntimeError for weights that are no counts.
     """
-    if w is None and x.shape == (x.shape[0], 1) and x.shape[0]:  # sorted alone, and not by a permutation
+    if w is None and x.shape[1] == 1:  # sorted alone, and not by a permutation
         return np.sort(dense(x)[:, 0]), np.arange(1.0, x.shape[0] + 1)
     values, weights = _columns(what, x, w)
     if not (np.all(weights >= 0) and np.all(weights == np.floor(weights))):
         raise DMLRuntimeError(f"the weights of {what} say how often a value counts and must be whole numbers from 0")
     order = np.argsort(values, kind="stable")
-    ends = np.cumsum(weights[order])
+    return values[order], np.cumsum(weights[order])
+
+
+def _counted(what: str, x: Matrix, w: Matrix | None) -> tuple[np.ndarray, np.ndarray]:
+    """As `counted`. Raises DMLRuntimeError also when there are no values."""
+    values, ends = counted(what, x, w)
     if not (ends.size and ends[-1] > 0):
-        raise DMLRuntimeError(f"{what} of no values", hint="test nrow(x) first")
-    return values[order], ends
+        raise no_values(what)
+    return values, ends
 
 
-def _probability(p: float) -> float:
+def no_values(what: str) -> DMLRuntimeError:
+    return DMLRuntimeError(f"{what} of no values", hint="test nrow(x) first")
+
+
+def probability(p: float) -> float:
+    """`p` if it is a probability. Raises DMLRuntimeError otherwise."""
     if not 0 <= p <= 1:
         raise DMLRuntimeError(f"a quantile needs a probability between 0 and 1, not {p}")
     return float(p)
@@ -122,7 +128,7 @@ def quantile_w(x: Matrix, w: Matrix | None, p: float) -> float:
     """As `quantile`, each value repeated by its weight."""
     values, ends = _counted("quantile", x, w)
     total = ends[-1]
-    position = _position(total, _probability(p))
+    position = _position(total, probability(p))
     value = _value(values, ends, position)
     return (value + _value(values, ends, position + 1)) / 2 if total % 2 == 0 and 0 < position < total else value
 
@@ -137,7 +143,7 @@ def quantiles_w(x: Matrix, w: Matrix | None, p: Matrix) -> np.ndarray:
     values, ends = _counted("quantile", x, w)
     wanted = dense(p)
     for bad in wanted[~((wanted >= 0) & (wanted <= 1))][:1]:
-        _probability(float(bad))
+        probability(float(bad))
     return values[np.searchsorted(ends, np.maximum(np.ceil(wanted * ends[-1]), 1.0))]
 
 
@@ -167,7 +173,12 @@ def interQuantile(x: Matrix, p: float) -> np.ndarray:
 def interQuantile_w(x: Matrix, w: Matrix | None, p: float) -> np.ndarray:
     """As `interQuantile`, each value repeated by its weight."""
     values, ends = _counted("interQuantile", x, w)
-    low, high = _position(ends[-1], _probability(p)), _position(ends[-1], 1.0 - p)
+    low, high = _position(ends[-1], probability(p)), _position(ends[-1], 1.0 - p)
+    return repeated(values, ends, low, high)
+
+
+def repeated(values: np.ndarray, ends: np.ndarray, low: int, high: int) -> np.ndarray:
+    """The values at the positions above low, up to high, as a column. Raises DMLRuntimeError when it cannot fit into memory."""
     counts = _between(ends, low, max(low, high)).astype(np.int64)
     reserve(int(counts.sum()), 1, "the result of interQuantile")
     return np.repeat(values, counts).reshape(-1, 1)
@@ -186,11 +197,7 @@ def aggregate(
     moment NaN. `weights` (n x 1) need m = 1; they do not change min and max. Raises DMLRuntimeError for other shapes, numbers below 1, and
     an unknown `fn`.
     """
-    if fn not in _FUNCTIONS:
-        raise DMLRuntimeError(
-            f'aggregate does not know fn="{fn}"', hint=did_you_mean(fn, _FUNCTIONS) or f"use one of {', '.join(_FUNCTIONS)}"
-        )
-    _check_target(target, groups, weights, ngroups)
+    check_groups(fn, target, groups, weights, ngroups)
     numbers, share = _columns("aggregate", groups, weights)
     numbers = np.trunc(numbers)
     if not np.all(numbers >= 1):
@@ -203,7 +210,12 @@ def aggregate(
     return _grouped(fn, target, numbers.astype(np.int64) - 1, share, k, order)
 
 
-def _check_target(target: Matrix, groups: Matrix, weights: Matrix | None, ngroups: float | None) -> None:
+def check_groups(fn: str, target: Matrix, groups: Matrix, weights: Matrix | None, ngroups: float | None) -> None:
+    """Raises DMLRuntimeError for what `aggregate` does not take."""
+    if fn not in _FUNCTIONS:
+        raise DMLRuntimeError(
+            f'aggregate does not know fn="{fn}"', hint=did_you_mean(fn, _FUNCTIONS) or f"use one of {', '.join(_FUNCTIONS)}"
+        )
     if target.shape[0] != groups.shape[0]:
         raise DMLRuntimeError(f"aggregate needs a group for each row, not {_shape(groups)} groups for a target of {_shape(target)}")
     if target.shape[1] != 1 and (ngroups is None or weights is not None):
@@ -233,7 +245,7 @@ def _grouped(fn: str, target: Matrix, at: np.ndarray, share: np.ndarray, k: int,
     centered = dense(target) - means[at]
     if fn == "variance":
         return np.divide(_group_sums(centered**2, at, share, k), total - 1, out=np.zeros_like(sums), where=total > 1)
-    return _group_sums(centered ** _order(order, (2, 3, 4)), at, share, k) / total
+    return _group_sums(centered ** moment_order(order, (2, 3, 4)), at, share, k) / total
 
 
 def _group_extremes(x: np.ndarray, at: np.ndarray, k: int, fn: str) -> np.ndarray:
