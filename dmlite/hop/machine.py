@@ -51,7 +51,9 @@ class Cluster:
     chunk: int = 64 << 20
 
 
-_WORKER: Final = 400 << 20  # bytes that a process takes with its libraries and some chunks
+WORKER_BASE: Final = 200 << 20  # bytes that a process takes with its libraries
+_WORKER: Final = 2 * WORKER_BASE  # and with some chunks
+_CHUNKS: Final = 8  # that fit into the memory of a worker, for each of its cores
 
 
 def _cores() -> int:
@@ -111,7 +113,12 @@ def here() -> Machine:
 def _beside(budget: int) -> Cluster:
     """The processes of this machine that would share its budget."""
     workers = _cores()
-    return Cluster(workers, max(budget // workers, _WORKER), chunk=config().chunk)
+    return cluster_of(workers, max(budget // workers, _WORKER), 1, config().chunk)
+
+
+def cluster_of(workers: int, memory: int, cores: int, chunk: int) -> Cluster:
+    """Workers with chunks of at most so many bytes, of which some fit into the memory of each."""
+    return Cluster(workers, memory, cores, chunk=max(1, min(chunk, memory // (_CHUNKS * cores))))
 
 
 @cache

@@ -26,6 +26,7 @@ from dmlite.plan.placement import DASK, LOCAL, Placement
 from dmlite.plan.room import BROADCAST, Room, room_of
 
 COLLECT: Final = "collect"
+_TAKES_ALL: Final = frozenset({"write"})  # operators that run here and take values wherever they lie
 _SHARE: Final = 0.5  # of the budget that one collected value may take
 _LARGE: Final = 0.02  # of the budget from which on making a value elsewhere helps
 
@@ -123,6 +124,8 @@ class Distributor:
         """Seconds of running an operator here; infinite where it does not fit."""
         if hop in self.pinned:
             return inf
+        if hop.op in _TAKES_ALL:
+            return self.machine.call
         needed = footprint(hop, self.facts, expected, 0.0)
         given = sum(self._bytes(a) for a in set(hop.args) if a.op == LIVE_IN and a.value in self.free)
         if needed is not None and needed.total - given > self.machine.budget:
@@ -195,7 +198,7 @@ class Distributor:
 
     def _moves(self, graph: object, hop: Hop) -> None:
         """The edges of what an operator reads from the other side."""
-        if hop.op in (LIVE_IN, PICK):
+        if hop.op in (LIVE_IN, PICK) or hop.op in _TAKES_ALL:
             return
         role = self.roles.get(hop)
         split = set() if role is None else set(self._split(hop, role))
@@ -279,7 +282,7 @@ class Distributor:
 
     def _operand(self, hop: Hop, place: int, new: Mapping[Hop, Hop], there: frozenset[Hop]) -> Hop:
         arg = hop.args[place]
-        stays = hop.op == PICK or (hop in there and arg in self._split(hop, self.roles[hop]))
+        stays = hop.op == PICK or hop.op in _TAKES_ALL or (hop in there and arg in self._split(hop, self.roles[hop]))
         if stays or not self._is_chunked(arg, there):
             return new[arg]
         collected = make(COLLECT, [new[arg]])

@@ -14,6 +14,7 @@ from dmlite.plan.memory import check, exceeds, peak_of
 from dmlite.plan.physical import BlockPlan, Planner
 
 _CUT: Final = 1 << 10  # parts that a chunk of the usual size could be cut into again
+_READ: Final = 0.5  # of the budget that a value from a file may take here
 _MOVES: Final = 8  # assignments tried until a block fits
 
 
@@ -55,6 +56,11 @@ def plan_of(
 def least_cut(config: Config) -> int:
     """Bytes from which on a value is large enough to be cut, where all that is large enough is distributed."""
     return config.chunk // _CUT
+
+
+def is_read_there(size: float, budget: float, config: Config) -> bool:
+    """Whether a value of so many bytes goes from its file to the workers."""
+    return (config.exec == "dask" and size >= least_cut(config)) or (config.exec == "auto" and size > _READ * budget)
 
 
 def _distributed(roots: list[Root], facts: FactTable, block: Block, machine: Machine, config: Config, chunked: frozenset[str]) -> BlockPlan:

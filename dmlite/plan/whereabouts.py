@@ -13,7 +13,7 @@ from dmlite.hop.machine import Machine
 from dmlite.hop.memory import bytes_of, expected
 from dmlite.hop.program import Block, CallNode, FunctionInstance, Node, Program, children
 from dmlite.plan.memory import exceeds
-from dmlite.plan.planning import least_cut, plan_of
+from dmlite.plan.planning import is_read_there, plan_of
 from dmlite.rewrite.phases import optimise
 
 READS: Final = frozenset({"read", "readMM"})
@@ -92,4 +92,4 @@ class _Walk:
     def _is_read_there(self, fact: Fact) -> bool:
         """Whether `read` leaves what a file holds on workers; its size is known from the head of the file."""
         size = bytes_of(fact, expected)
-        return size is not None and (size > self.machine.budget or (self.config.exec == "dask" and size >= least_cut(self.config)))
+        return size is not None and is_read_there(size, self.machine.budget, self.config)

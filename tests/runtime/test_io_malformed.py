@@ -263,7 +263,7 @@ def test_read_meta_finds_missing_files(tmp_path):
     ("value", "params", "fragment"),
     [
         (np.eye(2), {"formt": "csv"}, "did you mean 'format'"),
-        (np.eye(2), {"format": "parquet"}, "not supported yet"),
+        (np.eye(2), {"format": "hdf5"}, "not supported yet"),
         (np.eye(2), {"format": "xml"}, "expected one of text"),
         (np.eye(2), {"format": "csv", "header": "maybe"}, "expected TRUE or FALSE"),
         (np.eye(2), {"format": "csv", "sep": "\n"}, "without line ends"),

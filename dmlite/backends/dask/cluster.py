@@ -20,7 +20,7 @@ from dmlite.backends.dask.processes import Processes
 from dmlite.backends.dask.progress import progress
 from dmlite.config import config
 from dmlite.errors import DMLRuntimeError, Span
-from dmlite.hop.machine import Cluster
+from dmlite.hop.machine import Cluster, cluster_of
 
 _SMALL: Final = 1 << 15  # bytes of a value that travels with every task that needs it
 _AT_ONCE: Final = 8  # partial results that are joined by one task
@@ -41,7 +41,6 @@ class Session:
         Raises DMLRuntimeError when there are no workers.
         """
         self.client = client
-        self.chunk = config().chunk
         self.lines: dict[str, Mapping[int, tuple[str, Span | None]]] = {}
         self.copies = Copies()
         self.needs: dict[str, int] = {}
@@ -64,8 +63,18 @@ class Session:
                 "the cluster has no workers", hint="`dask worker ADDRESS` starts one; without --cluster, this machine is used"
             )
         memory = min(int(w["memory_limit"] or 0) or 1 << 62 for w in workers)
-        self.workers = Cluster(len(workers), memory, max(1, min(w["nthreads"] for w in workers)), chunk=self.chunk)
+        self.workers = cluster_of(len(workers), memory, max(1, min(w["nthreads"] for w in workers)), config().chunk)
         return self.workers
+
+    @property
+    def is_beside(self) -> bool:
+        """Whether the workers are processes of this machine, which see its files."""
+        return self._processes is not None
+
+    @property
+    def chunk(self) -> int:
+        """Bytes of a chunk, about, under the configuration in force."""
+        return cluster_of(self.workers.workers, self.workers.memory, self.workers.cores, config().chunk).chunk
 
     @property
     def slots(self) -> int:

@@ -5,11 +5,12 @@ Nothing is ever unpickled. The sparse layout is the one of `scipy.sparse.save_np
 
 from __future__ import annotations
 
+import struct
 import warnings
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import numpy as np
 
@@ -20,9 +21,13 @@ from dmlite.errors import DMLIOError, DMLRuntimeError
 from dmlite.runtime.io.files import open_bytes
 from dmlite.runtime.io.meta import Meta, with_sizes
 
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
 _NPY: Final = b"\x93NUMPY"
 _ZIP: Final = b"PK\x03\x04"
 _CSR: Final = ("data", "indices", "indptr", "shape")
+_MAPPED: Final = 1 << 16  # bytes from which on an array of an archive is mapped
 
 
 def read(meta: Meta) -> Matrix:
@@ -121,14 +126,69 @@ def _read_zip(path: str, file: BinaryIO) -> Matrix:
             if found.ndim not in (1, 2) or found.dtype.kind not in "fiub":
                 raise DMLIOError(f"{path}: an array of {found.dtype} with {found.ndim} dimensions, expected a matrix of numbers")
             return found.astype(np.float64, copy=False).reshape(len(found), -1)
-        if arrays["format"].item() not in (b"csr", "csr"):
-            raise DMLIOError(f"{path}: a sparse matrix stored as {arrays['format'].item()!r}, expected csr")
+        _check_csr(path, arrays["format"])
         data, indices, indptr, shape = (arrays[name] for name in _CSR)
+    return storage.settle(_csr(path, data, indices, indptr, tuple(shape.tolist())))
+
+
+def _check_csr(path: str, form: np.ndarray) -> None:
+    if form.item() not in (b"csr", "csr"):
+        raise DMLIOError(f"{path}: a sparse matrix stored as {form.item()!r}, expected csr")
+
+
+def _csr(path: str, data: np.ndarray, indices: np.ndarray, indptr: np.ndarray, shape: tuple[int, int]) -> csr_array:
     if data.dtype.kind not in "fiub" or indices.dtype.kind not in "iu" or indptr.dtype.kind not in "iu":
         raise DMLIOError(f"{path}: a sparse matrix of {data.dtype} at {indices.dtype} indices, expected numbers at integers")
     from scipy.sparse import csr_array
 
-    matrix = csr_array((data.astype(np.float64, copy=False), indices, indptr), shape=tuple(shape.tolist()))
+    matrix = csr_array((data.astype(np.float64, copy=False), indices, indptr), shape=shape)
     matrix.check_format(full_check=True)
     matrix.sum_duplicates()
-    return storage.settle(matrix)
+    return matrix
+
+
+# ---------------------------------------------------------------- some rows
+def rows_of(path: str, low: int, high: int, *, mapped: bool) -> Matrix:
+    """Some rows of the matrix in a file: an array, or CSR where that is stored. Raises DMLIOError as `read` does.
+
+    mapped: the file may be looked at as long as the rows are used, so that those of an array need not be copied.
+    """
+    with open_bytes(path) as file, _damage(path):
+        if _is_zip(path, file):
+            return _rows_of_zip(path, file, low, high)
+        rows, cols = _array_shape(path, file)
+        file.close()
+        found = np.asarray(np.load(path, mmap_mode="c", allow_pickle=False)).reshape(rows, cols)[low:high]
+        return np.ascontiguousarray(found, dtype=np.float64) if mapped else np.array(found, dtype=np.float64, order="C")
+
+
+def _rows_of_zip(path: str, file: BinaryIO, low: int, high: int) -> Matrix:
+    """Stored members are mapped, so that nothing but these rows is read."""
+    with zipfile.ZipFile(file) as archive:
+        if "indptr.npy" not in archive.namelist():
+            return _read_zip(path, file)[low:high]
+        form, shape = (_member(path, archive, name) for name in ("format", "shape"))
+        _check_csr(path, form)
+        data, indices, indptr = (_member(path, archive, name) for name in _CSR[:3])
+        ends = np.array(indptr[low : high + 1])
+        cells = slice(int(ends[0]), int(ends[-1]))
+        matrix = _csr(path, np.array(data[cells]), np.array(indices[cells]), ends - ends[0], (high - low, int(shape[1])))
+    matrix.eliminate_zeros()
+    return matrix
+
+
+def _member(path: str, archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    """An array of an archive; mapped when it is stored as it is."""
+    info = archive.getinfo(f"{name}.npy")
+    with archive.open(info) as member:
+        if info.compress_type != zipfile.ZIP_STORED or info.file_size < _MAPPED:
+            memory.reserve(info.file_size, 1, "a matrix", bytes_per_cell=1)
+            return np.lib.format.read_array(member, allow_pickle=False)
+        version = np.lib.format.read_magic(member)  # type: ignore[arg-type]
+        header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, kind = header(member)  # type: ignore[arg-type]
+        head = member.tell()
+    with open(path, "rb") as file:
+        file.seek(info.header_offset + 26)  # where a local header tells the lengths of the name and of what follows it
+        lengths = struct.unpack("<HH", file.read(4))
+    return np.memmap(path, kind, "r", info.header_offset + 30 + sum(lengths) + head, shape)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO, Final, TextIO
+from typing import TYPE_CHECKING, BinaryIO, Final, TextIO, TypeAlias
 
 import numpy as np
 
@@ -14,17 +14,19 @@ from dmlite.backends.local.storage import Matrix
 from dmlite.errors import DMLIOError
 from dmlite.runtime.io.files import check_text, open_bytes, quoted
 from dmlite.runtime.io.meta import MAX_SIZE, Meta, with_sizes
+from dmlite.runtime.io.ranges import Range
 from dmlite.runtime.io.table import SMALL, fast_table
 from dmlite.text import double_texts
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
+NO_ENTRIES: Final = "0 0 0\n"  # all that a file of a matrix of zeros holds
 _BLOCK_CELLS: Final = 1 << 17
 
 
 @dataclass(frozen=True, slots=True)
-class _Header:
+class Header:
     """What a Matrix Market file says of itself; `lines` come before the first entry."""
 
     rows: int
@@ -33,6 +35,14 @@ class _Header:
     pattern: bool
     symmetric: bool
     lines: int
+
+    def check_entries(self, path: str, found: int) -> None:
+        """Raises DMLIOError when the file holds another number of entries."""
+        if found != self.entries:
+            raise DMLIOError(f"{path}: {found} entries, but the header announces {self.entries}", hint="the file may be cut off")
+
+
+Entries: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
@@ -49,8 +59,8 @@ def read_text(meta: Meta) -> Matrix:
         raise DMLIOError(f"{meta.path}: has no non-zero, so its size is unknown", hint="pass rows= and cols=")
     rows = int(row.max()) if meta.rows is None else meta.rows
     cols = int(col.max()) if meta.cols is None else meta.cols
-    _check_range(meta, row, col, rows, cols, 0)
-    return _assemble(row - 1, col - 1, value, rows, cols)
+    _check_range(meta, row, col, meta.rows, meta.cols, 0)
+    return assemble(row - 1, col - 1, value, rows, cols)
 
 
 def read_mm(meta: Meta) -> Matrix:
@@ -63,13 +73,35 @@ def read_mm(meta: Meta) -> Matrix:
         row, col, value = _entries(meta, file, header.lines, 2 if header.pattern else 3)
     meta.check_shape(header.rows, header.cols)
     _check_range(meta, row, col, header.rows, header.cols, header.lines)
-    if len(row) != header.entries:
-        raise DMLIOError(f"{meta.path}: {len(row)} entries, but the header announces {header.entries}", hint="the file may be cut off")
+    header.check_entries(meta.path, len(row))
     if header.symmetric:
-        below = row != col
-        row, col = np.concatenate([row, col[below]]), np.concatenate([col, row[below]])
-        value = np.concatenate([value, value[below]])
-    return _assemble(row - 1, col - 1, value, header.rows, header.cols)
+        row, col, value = _mirrored(row, col, value)
+    return assemble(row - 1, col - 1, value, header.rows, header.cols)
+
+
+def _mirrored(row: np.ndarray, col: np.ndarray, value: np.ndarray) -> Entries:
+    below = row != col
+    return np.concatenate([row, col[below]]), np.concatenate([col, row[below]]), np.concatenate([value, value[below]])
+
+
+def head(meta: Meta) -> tuple[Header | None, int]:
+    """What a Matrix Market file says of itself, and where its entries start. Raises DMLIOError as reading does."""
+    with _open(meta) as file:
+        header = _read_header(meta.path, file) if meta.format == "mm" else None
+        start = file.tell()
+    if header is not None:
+        meta.check_shape(header.rows, header.cols)
+    return header, start
+
+
+def read_range(meta: Meta, header: Header | None, lines: Range) -> tuple[int, Entries]:
+    """How many entries some lines hold, and 1-based rows and columns and the values, those above the diagonal of a symmetric matrix
+    too. Raises DMLIOError as reading does, with the line in the file."""
+    skipped, width = (header.lines, 2 if header.pattern else 3) if header is not None else (0, 3)
+    row, col, value = _entries(meta, lines.open(), skipped, width)
+    rows, cols = (header.rows, header.cols) if header is not None else (meta.rows, meta.cols)
+    _check_range(meta, row, col, rows, cols, skipped)
+    return len(row), _mirrored(row, col, value) if header is not None and header.symmetric else (row, col, value)
 
 
 def peek_mm(meta: Meta) -> Meta:
@@ -88,7 +120,7 @@ def _open(meta: Meta) -> BinaryIO:
     return file
 
 
-def _read_header(path: str, file: BinaryIO) -> _Header:
+def _read_header(path: str, file: BinaryIO) -> Header:
     first = file.readline().decode("latin-1").lower().split()
     if len(first) != 5 or first[0] != "%%matrixmarket" or first[1] != "matrix":
         raise DMLIOError(f"{path}:1: no Matrix Market header", hint="the first line is '%%MatrixMarket matrix coordinate real general'")
@@ -107,10 +139,10 @@ def _read_header(path: str, file: BinaryIO) -> _Header:
         raise DMLIOError(f"{path}:{number}: {quoted(line.strip())} is not a size line", hint="expected 'rows columns entries'")
     if symmetry == "symmetric" and rows != cols:
         raise DMLIOError(f"{path}:{number}: a symmetric matrix cannot be {rows}x{cols}")
-    return _Header(rows, cols, entries, field == "pattern", symmetry == "symmetric", number)
+    return Header(rows, cols, entries, field == "pattern", symmetry == "symmetric", number)
 
 
-def _entries(meta: Meta, file: BinaryIO, skipped: int, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _entries(meta: Meta, file: BinaryIO, skipped: int, width: int) -> Entries:
     """1-based rows and columns and the values; `0 0 0`, which marks a matrix of zeros, is left out. Closes `file`."""
     table = fast_table(file, None)
     if table is not None and table.size == 0:
@@ -157,8 +189,9 @@ def _find_mistake(meta: Meta, skipped: int, width: int) -> None:
                 raise DMLIOError(f"{meta.path}:{number}: {quoted(field)} is not {what}", hint=f"expected '{expected}'")
 
 
-def _check_range(meta: Meta, row: np.ndarray, col: np.ndarray, rows: int, cols: int, skipped: int) -> None:
-    outside = (row < 1) | (col < 1) | (row > rows) | (col > cols)
+def _check_range(meta: Meta, row: np.ndarray, col: np.ndarray, rows: int | None, cols: int | None, skipped: int) -> None:
+    """rows, cols: None where they are those of the largest indices."""
+    outside = (row < 1) | (col < 1) | (row > (np.inf if rows is None else rows)) | (col > (np.inf if cols is None else cols))
     if not outside.any():
         return
     at = int(np.argmax(outside))
@@ -167,19 +200,28 @@ def _check_range(meta: Meta, row: np.ndarray, col: np.ndarray, rows: int, cols: 
         if (int(float(fields[0])), int(float(fields[1]))) == wanted:
             place = f":{number}"
             break
-    raise DMLIOError(
-        f"{meta.path}{place}: cell [{wanted[0]},{wanted[1]}] lies outside the {rows}x{cols} matrix", hint="indices count from 1"
-    )
+    size = "matrix" if rows is None or cols is None else f"{rows}x{cols} matrix"
+    raise DMLIOError(f"{meta.path}{place}: cell [{wanted[0]},{wanted[1]}] lies outside the {size}", hint="indices count from 1")
 
 
-def _assemble(row: np.ndarray, col: np.ndarray, value: np.ndarray, rows: int, cols: int) -> Matrix:
-    """0-based entries as a matrix; of entries for the same cell the last one counts."""
+def suits_csr(rows: int, cols: int, entries: int) -> bool:
+    """Whether a matrix is kept sparse."""
     cells = rows * cols
-    if cells < SMALL or cols == 1 or len(value) > storage.SPARSE_LIMIT * cells:
+    return cells >= SMALL and cols != 1 and entries <= storage.SPARSE_LIMIT * cells
+
+
+def assemble(row: np.ndarray, col: np.ndarray, value: np.ndarray, rows: int, cols: int) -> Matrix:
+    """0-based entries as a matrix; of entries for the same cell the last one counts."""
+    if not suits_csr(rows, cols, len(value)):
         memory.reserve(rows, cols, "a matrix")
         dense = np.zeros((rows, cols))
         dense[row, col] = value
         return dense
+    return storage.settle(csr_of(row, col, value, rows, cols))
+
+
+def csr_of(row: np.ndarray, col: np.ndarray, value: np.ndarray, rows: int, cols: int) -> csr_array:
+    """0-based entries as CSR; of entries for the same cell the last one counts. Zeros may be stored."""
     from scipy.sparse import csr_array
 
     memory.reserve(rows + 1, 1, "the row index of a sparse matrix")
@@ -191,7 +233,7 @@ def _assemble(row: np.ndarray, col: np.ndarray, value: np.ndarray, rows: int, co
         row, col, value = row[last], col[last], value[last]
     starts = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=rows))])
     index = storage.index_type(cols, len(value))
-    return storage.settle(csr_array((value.copy(), col.astype(index), starts.astype(index)), shape=(rows, cols)))
+    return csr_array((value.copy(), col.astype(index), starts.astype(index)), shape=(rows, cols))
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------
@@ -199,31 +241,32 @@ def _assemble(row: np.ndarray, col: np.ndarray, value: np.ndarray, rows: int, co
 
 def write_text(matrix: Matrix, file: TextIO) -> None:
     """`row column value` lines of the non-zeros, row by row; `0 0 0` alone when there are none."""
-    written = False
-    for lines in _entry_lines(matrix):
-        file.write(lines)
-        written = True
-    if not written:
-        file.write("0 0 0\n")
+    if not write_entries(matrix, file):
+        file.write(NO_ENTRIES)
 
 
 def write_mm(matrix: Matrix, file: TextIO) -> None:
     """A Matrix Market coordinate file."""
     nnz = np.count_nonzero(matrix) if isinstance(matrix, np.ndarray) else matrix.nnz
-    file.write(f"%%MatrixMarket matrix coordinate real general\n{matrix.shape[0]} {matrix.shape[1]} {nnz}\n")
-    for lines in _entry_lines(matrix):
-        file.write(lines)
+    file.write(mm_header(*matrix.shape, nnz))
+    write_entries(matrix, file)
 
 
-def _entry_lines(matrix: Matrix) -> Iterator[str]:
-    """The lines of the non-zeros, a block of rows at a time, without empty blocks."""
+def mm_header(rows: int, cols: int, nnz: int) -> str:
+    return f"%%MatrixMarket matrix coordinate real general\n{rows} {cols} {nnz}\n"
+
+
+def write_entries(matrix: Matrix, file: TextIO, above: int = 0) -> int:
+    """The lines of the non-zeros of a matrix below so many other rows, a block of rows at a time; how many there are."""
+    written = 0
     for row, col, value in _dense_entries(matrix) if isinstance(matrix, np.ndarray) else _sparse_entries(matrix):
-        if len(value):
-            texts = double_texts(value)
-            yield "".join(f"{i} {j} {v}\n" for i, j, v in zip((row + 1).tolist(), (col + 1).tolist(), texts, strict=True))
+        texts, rows = double_texts(value), (row + (above + 1)).tolist()
+        file.write("".join(f"{i} {j} {v}\n" for i, j, v in zip(rows, (col + 1).tolist(), texts, strict=True)))
+        written += len(texts)
+    return written
 
 
-def _dense_entries(matrix: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+def _dense_entries(matrix: np.ndarray) -> Iterator[Entries]:
     step = max(1, _BLOCK_CELLS // max(matrix.shape[1], 1))
     for start in range(0, matrix.shape[0], step):
         block = matrix[start : start + step]
@@ -231,7 +274,7 @@ def _dense_entries(matrix: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray,
         yield row + start, col, block[row, col]
 
 
-def _sparse_entries(matrix: csr_array) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+def _sparse_entries(matrix: csr_array) -> Iterator[Entries]:
     row = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
     for start in range(0, matrix.nnz, _BLOCK_CELLS):
         part = slice(start, start + _BLOCK_CELLS)

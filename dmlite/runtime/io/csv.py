@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cached_property
 from itertools import chain
 from typing import BinaryIO, Final, NoReturn, TextIO
 
@@ -12,7 +13,8 @@ from dmlite.backends.local.storage import Matrix, dense
 from dmlite.errors import DMLIOError
 from dmlite.runtime.io.files import check_text, open_bytes, quoted
 from dmlite.runtime.io.meta import Meta, with_sizes
-from dmlite.runtime.io.table import count_lines, fast_table, pack, stack
+from dmlite.runtime.io.ranges import Range
+from dmlite.runtime.io.table import count_all_lines, count_lines, fast_table, pack, stack
 from dmlite.text import double_texts
 
 _BLOCK_BYTES: Final = 1 << 22
@@ -32,23 +34,41 @@ def read(meta: Meta) -> Matrix:
         lines = count_lines(file)
     if not lines and (meta.rows == 0 or meta.cols == 0):
         return np.zeros((meta.rows or 0, meta.cols or 0))
-    found = None
-    if lines and meta.fill and not meta.na_strings and len(meta.sep) == 1 and meta.sep.isascii():
-        file = _open_data(meta)
-        found = fast_table(file, meta.sep)
+    found = fast_table(_open_data(meta), meta.sep) if lines and _is_plain(meta) else None
     if found is None or len(found) != max(lines, meta.rows or 0):
-        matrix = _Careful(meta, start).read()
+        matrix = _Careful(meta, lambda: _open_at(meta.path, start), lambda: 1 + meta.header).read()
     else:
         matrix = pack(found)
     meta.check_shape(*matrix.shape)
     return matrix
 
 
+def read_range(meta: Meta, lines: Range, width: int) -> Matrix:
+    """The rows in some lines of a csv file, of `width` fields each. Raises DMLIOError as `read` does, with the line in the file."""
+    with lines.open() as file:
+        count = count_all_lines(file)
+    found = fast_table(lines.open(), meta.sep) if _is_plain(meta) else None
+    if found is not None and found.shape == (count, width):
+        return pack(found)
+    return _Careful(meta, lines.open, lambda: 1 + lines.lines_before(), width).read_all()
+
+
+def _is_plain(meta: Meta) -> bool:
+    """Whether NumPy's reader can be tried."""
+    return meta.fill and not meta.na_strings and len(meta.sep) == 1 and meta.sep.isascii()
+
+
+def head(meta: Meta) -> tuple[int, int]:
+    """Where the first line of data starts, and its number of fields; none when there is no data."""
+    with _open_data(meta) as file:
+        start, line = file.tell(), file.readline().rstrip(b"\r\n")
+    return start, line.count(meta.sep.encode()) + 1 if line else 0
+
+
 def peek(meta: Meta) -> Meta:
     """The number of columns, from the first line of data."""
-    with _open_data(meta) as file:
-        line = file.readline().rstrip(b"\r\n")
-    return with_sizes(meta, None, line.count(meta.sep.encode()) + 1) if line and meta.cols is None else meta
+    cols = head(meta)[1]
+    return with_sizes(meta, None, cols) if cols and meta.cols is None else meta
 
 
 def _open_data(meta: Meta) -> BinaryIO:
@@ -62,24 +82,43 @@ def _open_data(meta: Meta) -> BinaryIO:
     return file
 
 
-class _Careful:
-    """Reads block by block, fills empty fields, and finds the place of a mistake."""
+def _open_at(path: str, start: int) -> BinaryIO:
+    file = open_bytes(path)
+    file.seek(start)
+    return file
 
-    def __init__(self, meta: Meta, start: int):
-        self.meta, self.start = meta, start
+
+class _Careful:
+    """Reads block by block, fills empty fields, and finds the place of a mistake.
+
+    first: the number of the first line, asked for when something is wrong. width: fields of a row, 0 for those of the first.
+    """
+
+    def __init__(self, meta: Meta, open_lines: Callable[[], BinaryIO], first: Callable[[], int], width: int = 0):
+        self.meta, self.open_lines, self.first = meta, open_lines, first
         self.sep = meta.sep.encode()
         self.known = {na.encode(): np.nan for na in meta.na_strings}
         if meta.fill:
             self.known[b""] = meta.default
-        self.line = 1 + meta.header
-        self.width = 0
+        self.done = 0
+        self.width = width
+
+    @cached_property
+    def start(self) -> int:
+        return self.first()
+
+    def read_all(self) -> Matrix:
+        """All lines, blank ones too."""
+        with self.open_lines() as file:
+            return stack(
+                [self._block([line.rstrip(b"\r\n") for line in lines]) for lines in iter(lambda: file.readlines(_BLOCK_BYTES), [])]
+            )
 
     def read(self) -> Matrix:
         blocks: list[Matrix] = []
         blank: list[bytes] = []
         rows = 0
-        with open_bytes(self.meta.path) as file:
-            file.seek(self.start)
+        with self.open_lines() as file:
             while lines := file.readlines(_BLOCK_BYTES):
                 # Blank lines count as rows (of one empty field) only when something follows or is declared to follow.
                 lines = blank + [line.rstrip(b"\r\n") for line in lines]
@@ -99,9 +138,9 @@ class _Careful:
         self.width = self.width or len(rows[0])
         for i, row in enumerate(rows):
             if len(row) != self.width:
-                self._ragged(self.line + i, row)
+                self._ragged(i, row)
         cells = self._numbers(rows)
-        self.line += len(lines)
+        self.done += len(lines)
         return pack(np.array(cells, dtype=np.float64).reshape(len(rows), self.width))
 
     def _numbers(self, rows: list[list[bytes]]) -> list[float]:
@@ -114,9 +153,9 @@ class _Careful:
             # Python reads 1_000 as a number, DML does not.
             if not any(b"_" in field for field in chain.from_iterable(rows)):
                 return cells
-        return [self._number(self.line + i, row, j) for i, row in enumerate(rows) for j in range(self.width)]
+        return [self._number(i, row, j) for i, row in enumerate(rows) for j in range(self.width)]
 
-    def _number(self, line: int, row: list[bytes], index: int) -> float:
+    def _number(self, number: int, row: list[bytes], index: int) -> float:
         field = row[index].strip()
         if field in self.known:
             return self.known[field]
@@ -125,6 +164,7 @@ class _Careful:
                 return float(field)
         except ValueError:
             pass
+        line = self.start + self.done + number
         column = sum(len(before) + len(self.sep) for before in row[:index]) + 1
         place = f"{self.meta.path}:{line}:{column}"
         if not field:
@@ -139,7 +179,8 @@ class _Careful:
                 return f'pass sep="{shown}" when that separates the columns'
         return f"naStrings={quoted(field)} reads it as NaN".replace("'", '"')
 
-    def _ragged(self, line: int, row: list[bytes]) -> NoReturn:
+    def _ragged(self, number: int, row: list[bytes]) -> NoReturn:
+        line = self.start + self.done + number
         found = "a blank line" if row == [b""] else "1 field" if len(row) == 1 else f"{len(row)} fields"
         hint = f'fields are separated by "{self.meta.sep}"'
         raise DMLIOError(f"{self.meta.path}:{line}: {found}, but the first row has {self.width}", hint=hint)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import secrets
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +16,8 @@ from typing import BinaryIO, Final, TextIO
 from dmlite.errors import DMLIOError, DMLRuntimeError
 
 _BOM: Final = b"\xef\xbb\xbf"
+_PART_ENDS: Final = (".npy", ".npz", ".parquet")
+_OWN_PART: Final = re.compile(r"part-\d{5,}\.(npy|npz|parquet)")
 
 
 def local_path(filename: object) -> str:
@@ -65,6 +69,29 @@ def _missing(path: str) -> DMLIOError:
     return DMLIOError(f"{path}: no such file", hint=hint)
 
 
+def parts_of(path: str) -> list[str]:
+    """The files of a folder that holds a matrix in parts, from its first rows to its last; none if it is no such folder."""
+    if not os.path.isdir(path):
+        return []
+    found = [e.name for e in os.scandir(path) if e.name.endswith(_PART_ENDS) and not e.name.startswith((".", "_"))]
+    return [os.path.join(path, name) for name in sorted(found, key=_in_order)]
+
+
+def part_name(number: int, end: str) -> str:
+    return f"part-{number:05d}{end}"
+
+
+def _in_order(name: str) -> list[tuple[int, str]]:
+    """Numbers in names count as numbers."""
+    return [(int(n or 0), text) for text, n in re.findall(r"(\D*)(\d*)", name)]
+
+
+def check_exists(path: str) -> None:
+    """Raises DMLIOError for what is neither a regular file nor a folder of parts, and OSError as `open` does."""
+    if not parts_of(path):
+        open_bytes(path).close()
+
+
 def open_bytes(path: str) -> BinaryIO:
     """`path` opened for reading, a possible UTF-8 byte order mark skipped.
 
@@ -97,7 +124,7 @@ def quoted(field: bytes, limit: int = 40) -> str:
 
 @contextmanager
 def replacing(*paths: str) -> Iterator[list[str]]:
-    """Temporary names beside `paths`; they take the places of `paths` when the block succeeds.
+    """Temporary names beside `paths`; the files or folders of parts made there take the places of `paths` when the block succeeds.
 
     When it fails, nothing is left: no temporary file and none of the new ones. Missing folders are made.
     """
@@ -105,23 +132,53 @@ def replacing(*paths: str) -> Iterator[list[str]]:
     for path, target in zip(paths, targets, strict=True):
         _check_target(path, target)
         os.makedirs(os.path.dirname(target), exist_ok=True)
-    temporary = [os.path.join(os.path.dirname(target), f".dmlite-{secrets.token_hex(6)}.tmp") for target in targets]
+    temporary = [_beside(target) for target in targets]
     replaced: list[str] = []
     try:
         yield temporary
         for source, target in zip(temporary, targets, strict=True):
-            os.replace(source, target)
+            _replace(source, target)
             replaced.append(target)
     except BaseException:
         for name in temporary + replaced:
-            Path(name).unlink(missing_ok=True)
+            _remove(name)
         raise
+
+
+def _beside(target: str) -> str:
+    return os.path.join(os.path.dirname(target), f".dmlite-{secrets.token_hex(6)}.tmp")
+
+
+def _replace(source: str, target: str) -> None:
+    if not os.path.isdir(source) and not os.path.isdir(target):
+        os.replace(source, target)
+        return
+    # A folder cannot be replaced in one step: the old one is out of the way for an instant.
+    old = _beside(target)
+    if os.path.exists(target):
+        os.rename(target, old)
+    try:
+        os.rename(source, target)
+    except OSError:
+        os.rename(old, target)
+        raise
+    _remove(old)
+
+
+def _remove(path: str) -> None:
+    if os.path.isdir(path):
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        Path(path).unlink(missing_ok=True)
 
 
 def _check_target(path: str, target: str) -> None:
     if os.path.isdir(target):
-        raise DMLIOError(f"{path}: is a folder, cannot be replaced by a file", hint="choose another name")
-    if os.path.exists(target) and not os.path.isfile(target):
+        # What is in it goes, so it must hold nothing but what was written here.
+        names = os.listdir(target)
+        if not names or not all(map(_OWN_PART.fullmatch, names)):
+            raise DMLIOError(f"{path}: is a folder, cannot be replaced by a file", hint="choose another name")
+    elif os.path.exists(target) and not os.path.isfile(target):
         raise DMLIOError(f"{path}: is not a regular file, cannot be replaced")
 
 

@@ -13,19 +13,22 @@ from pathlib import Path
 from typing import Any, Final
 
 from dmlite.errors import DMLIOError, did_you_mean
-from dmlite.runtime.io.files import check_text, local_path, open_bytes, reporting
+from dmlite.runtime.io.files import check_exists, check_text, local_path, open_bytes, parts_of, reporting
 from dmlite.values import DMLList
 
-FORMATS: Final = ("text", "csv", "mm", "binary")
+FORMATS: Final = ("text", "csv", "mm", "binary", "parquet")
 # Row and column numbers pass through doubles, which are exact up to here.
 MAX_SIZE: Final = 2**53
-_LATER: Final = ("libsvm", "hdf5", "cog", "compressed", "parquet", "proto", "jsonl", "delta")
-_EXTENSIONS: Final = {".csv": "csv", ".mtx": "mm", ".mm": "mm", ".ijv": "text", ".npy": "binary", ".npz": "binary"}
+_LATER: Final = ("libsvm", "hdf5", "cog", "compressed", "proto", "jsonl", "delta")
+_EXTENSIONS: Final = {".csv": "csv", ".mtx": "mm", ".mm": "mm", ".ijv": "text", ".npy": "binary", ".npz": "binary", ".parquet": "parquet"}
 
 
 @dataclass(frozen=True, slots=True)
 class Meta:
-    """A file and how to read it. `rows`, `cols` and `nnz` are None where unknown, `nnz` is not to be relied on."""
+    """A file and how to read it. `rows`, `cols` and `nnz` are None where unknown, `nnz` is not to be relied on.
+
+    part_rows   rows of every part, of a folder of parts
+    """
 
     path: str
     data_type: str = "matrix"
@@ -39,6 +42,7 @@ class Meta:
     fill: bool = True
     default: float = 0.0
     na_strings: tuple[str, ...] = ()
+    part_rows: tuple[int, ...] | None = None
 
     def check_shape(self, rows: int, cols: int) -> None:
         """Raise DMLIOError when the file holds another shape than the call or the `.mtd` file says."""
@@ -94,6 +98,12 @@ def _texts(value: Any) -> tuple[str, ...]:
     return tuple(sorted({_text(item).strip() for item in items} - {""}))
 
 
+def _sizes(value: Any) -> tuple[int, ...]:
+    if not isinstance(value, list) or not all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in value):
+        raise ValueError("a list of whole numbers")
+    return tuple(value)
+
+
 def _choice(*names: str) -> Callable[[Any], str]:
     def choose(value: Any) -> str:
         if not isinstance(value, str) or value.lower() not in names:
@@ -106,7 +116,7 @@ def _choice(*names: str) -> Callable[[Any], str]:
 def _format(value: Any) -> str:
     name = "text" if value == "ijv" else _choice(*FORMATS, *_LATER)(value)
     if name in _LATER:
-        raise DMLIOError(f'format="{name}" is not supported yet', hint="dmlite reads and writes text, csv, mm and binary")
+        raise DMLIOError(f'format="{name}" is not supported yet', hint="dmlite reads and writes " + ", ".join(FORMATS))
     return name
 
 
@@ -128,7 +138,7 @@ _READ: Final[Mapping[str, Callable[[Any], Any]]] = {
     "indSep": _text,
     "dataset": _text,
 }
-_SIDECAR: Final = {**_READ, "sparse": _flag} | dict.fromkeys(
+_SIDECAR: Final = {**_READ, "sparse": _flag, "part_rows": _sizes} | dict.fromkeys(
     ("description", "author", "created", "privacy", "fine_grained_privacy"), lambda value: value
 )
 _WRITE: Final = {key: _READ[key] for key in ("format", "sep", "header", "rows_in_block", "cols_in_block", "indSep", "dataset")} | {
@@ -178,7 +188,7 @@ def describe(filename: object, params: Mapping[str, Any]) -> Meta:
         kind = known.get("data_type", "matrix")
         if kind not in ("matrix", "scalar"):
             raise DMLIOError(f"{path}: reading a {kind} is not supported yet", hint="dmlite reads matrices and scalars")
-        open_bytes(path).close()
+        check_exists(path)
         if "format" not in known:
             known["format"] = "text" if kind == "scalar" else _guess_format(path)
         known["na_strings"] = known.pop("naStrings", ())
@@ -214,12 +224,16 @@ def _sidecar(path: str) -> dict[str, Any]:
 
 def _guess_format(path: str) -> str:
     """By extension, else by the first bytes."""
+    if parts := parts_of(path):
+        return _EXTENSIONS[os.path.splitext(parts[0])[1]]
     with open_bytes(path) as file:
         head = file.read(1 << 14)
     if by_name := _EXTENSIONS.get(os.path.splitext(path)[1].lower()):
         return by_name
     if head.startswith((b"\x93NUMPY", b"PK\x03\x04")):
         return "binary"
+    if head.startswith(b"PAR1"):
+        return "parquet"
     if head[:14].lower() == b"%%matrixmarket":
         return "mm"
     check_text(path, head)

@@ -41,6 +41,15 @@ def count_lines(file: BinaryIO) -> int:
     return lines - final + 1 if content else 0
 
 
+def count_all_lines(file: BinaryIO) -> int:
+    """Lines from here to the end, blank ones too."""
+    lines, last = 0, b"\n"
+    while chunk := file.read(1 << 20):
+        lines += chunk.count(b"\n")
+        last = chunk[-1:]
+    return lines + (last != b"\n")
+
+
 def pack(block: np.ndarray) -> Matrix:
     """CSR when `block` is large and mostly zero, else `block` itself."""
     if block.size < SMALL or block.shape[1] == 1 or np.count_nonzero(block) > storage.SPARSE_LIMIT * block.size:
