@@ -157,6 +157,18 @@ def test_machines_by_hand():
         call("W = msvm(X=X, Y=y)", X=X, y=y)
 
 
+@stored
+def test_a_machine_of_which_a_whole_step_goes_too_far(stored):
+    """Few rows are far away from all others, so that it takes the minimum along a line."""
+    rng = np.random.default_rng(3)
+    X = rng.standard_cauchy((300, 4))
+    X = X[np.argsort(X[:, 0])]
+    signs = np.where(X @ [1, -1, 2, 0] + 0.1 * rng.standard_cauchy(300) > 0, 1.0, -1.0)
+    peer = svm.LinearSVC(C=0.5, tol=1e-12, dual=False, max_iter=100_000, fit_intercept=False).fit(X, signs)
+    W = call("W = l2svm(X=X, Y=y, epsilon=1e-12)", X=stored(X), y=signs.reshape(-1, 1))
+    np.testing.assert_allclose(W[:, 0], peer.coef_[0], rtol=1e-6)
+
+
 # ---------------------------------------------------------------- naive Bayes, counts, the logistic function
 @stored
 @pytest.mark.parametrize("name", ["digits", "wine"])
