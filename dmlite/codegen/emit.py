@@ -20,7 +20,7 @@ from dmlite.hop.node import LITERAL, LIVE_IN, PICK, Hop
 from dmlite.hop.ops import BY_NAME
 from dmlite.plan.chunked import Chunks
 from dmlite.plan.physical import BlockPlan, Step
-from dmlite.plan.room import kernel_of
+from dmlite.plan.room import Room
 from dmlite.plan.sampled import Sampled
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class Emitter:
         hop = step.hop
         target = self.names[hop] = f"v{number}"
         args = [self.ref(a) for a in hop.args]
-        text = f"{target} = {self._there(step, args)}" if step.there else self._special(step, target, args)
+        text = f"{target} = {self._there(step, args)}" if step.there is not None else self._special(step, target, args)
         if text is None:
             out = self._out(step, args)
             text = f"{target} = {self.expression(step, args, out and out[0])}"
@@ -120,7 +120,8 @@ class Emitter:
 
     def _there(self, step: Step, args: list[str]) -> str:
         """An operator that the workers run by a kernel of its own."""
-        return f"{self.kernel('dask:' + kernel_of(step.hop, self.plan.facts))}({', '.join(args)})"
+        kernel = step.there.kernel if isinstance(step.there, Room) else ""
+        return f"{self.kernel('dask:' + (kernel or BY_NAME[step.hop.op].kernel))}({', '.join(args)})"
 
     def _release(self, dead: Iterable[Hop]) -> None:
         names = [self.names[d] for d in dead if self._worth_release(self.plan.facts[d])]

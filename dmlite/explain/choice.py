@@ -13,7 +13,7 @@ from dmlite.memory import human
 from dmlite.plan.chunked import Chunks, how, wholes
 from dmlite.plan.physical import BlockPlan, Step
 from dmlite.plan.placement import Placement, place
-from dmlite.plan.room import room_of
+from dmlite.plan.room import Room
 from dmlite.plan.sampled import Sampled
 
 _ASSIGNMENT: Final = re.compile(r"^ +v(\d+) = (.*)$", re.MULTILINE)
@@ -44,7 +44,7 @@ def of_plan(plan: BlockPlan, source: str) -> dict[Hop, Choice]:
 def _choice(plan: BlockPlan, step: Step, placement: Placement, code: str) -> Choice:
     if isinstance(step.region, Sampled):
         return _sampled(plan, step, step.region, placement, code)
-    if step.there:
+    if step.there is not None:
         return _there(plan, step, placement, code)
     called = _CALL.search(code)
     storage = "" if not step.fact.is_matrix else "dense" if step.dense else "dense or CSR"
@@ -72,8 +72,8 @@ def _there(plan: BlockPlan, step: Step, placement: Placement, code: str) -> Choi
     """Of an operator on workers: the physical operator in the place of a kernel."""
     storage = "" if not step.fact.is_matrix else "dense" if step.dense else "dense or CSR"
     if not isinstance(step.region, Chunks):
-        room = room_of(step.hop, plan.facts)
-        return Choice(placement, "workers", code, room.how if room is not None else "", storage, False, placement.seconds)
+        room = step.there
+        return Choice(placement, "workers", code, room.how if isinstance(room, Room) else "", storage, False, placement.seconds)
     role = step.region.roles[step.hop]
     sent = [a for a in wholes(step.hop, role) if plan.facts[a].is_matrix]
     size = sum(bytes_of(plan.facts[a]) or 0 for a in sent)

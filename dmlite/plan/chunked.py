@@ -16,7 +16,7 @@ from dmlite.hop.infer import FactTable
 from dmlite.hop.node import LITERAL, LIVE_IN, Hop, literal, live_in, make, users
 from dmlite.hop.ops import BY_NAME
 from dmlite.plan.regions import JOINS, is_product
-from dmlite.plan.room import takes_all_rows
+from dmlite.plan.room import Room, takes_all_rows
 
 _WHOLE_JOINS: Final[Mapping[str, str]] = {
     **JOINS,
@@ -230,14 +230,14 @@ def _of_chunk(fact: Fact, rows: int | None) -> Fact:
 
 
 class ChunkRegions:
-    """Finds the chunk regions of one block. there: the operators that run on chunks."""
+    """Finds the chunk regions of one block. there: how the operators run that workers run."""
 
-    def __init__(self, order: Sequence[Hop], roots: Iterable[Hop], facts: FactTable, there: Iterable[Hop]):
+    def __init__(self, order: Sequence[Hop], roots: Iterable[Hop], facts: FactTable, there: Mapping[Hop, Role | Room]):
         self.facts = facts
         self.order = [h for h in order if h.op not in (LITERAL, LIVE_IN)]
         self.place = {h: i for i, h in enumerate(self.order)}
         self.users = users(order, roots)
-        self.roles = {h: role for h in there if (role := role_of(h, facts)) is not None}
+        self.roles = {h: role for h, role in there.items() if isinstance(role, Role)}
         self.home: dict[Hop, set[Hop]] = {}
 
     def find(self) -> list[Chunks]:

@@ -33,11 +33,11 @@ _LARGE: Final = 0.02  # of the budget from which on making a value elsewhere hel
 
 @dataclass(frozen=True)
 class Distribution:
-    """A block with its operators assigned. there: what runs on the workers. places: with the reason, of every operator.
+    """A block with its operators assigned. there: what runs on workers, and how. places: with the reason, of every operator.
     chunked: values that lie there. origins: operators as they were before values between them were collected."""
 
     roots: list[Root]
-    there: frozenset[Hop]
+    there: Mapping[Hop, Role | Room]
     places: Mapping[Hop, Placement]
     spans: Mapping[Hop, Span]
     chunked: frozenset[Hop]
@@ -245,7 +245,7 @@ class Distributor:
         new: dict[Hop, Hop] = {}
         places: dict[Hop, Placement] = {}
         moved: dict[Hop, Span] = dict(spans)
-        distributed: set[Hop] = set()
+        distributed: dict[Hop, Role | Room] = {}
         for hop in postorder(r.hop for r in roots):
             made = (
                 hop
@@ -258,7 +258,7 @@ class Distributor:
                 if hop in spans:
                     moved[made] = spans[hop]
             if hop in there:
-                distributed.add(made)
+                distributed[made] = self.roles[hop]
             places[made] = self._placement(hop, there)
             for arg in made.args:
                 if arg.op == COLLECT and arg not in places:
@@ -267,7 +267,7 @@ class Distributor:
                         moved.setdefault(arg, spans[hop])
         chunked = frozenset(new[h] for h in self.order if self._is_chunked(h, there))
         origins = {made: hop for hop, made in new.items()}
-        return Distribution([Root(r.name, new[r.hop]) for r in roots], frozenset(distributed), places, moved, chunked, origins)
+        return Distribution([Root(r.name, new[r.hop]) for r in roots], distributed, places, moved, chunked, origins)
 
     def pin(self, found: Distribution) -> bool:
         """Keep the largest result that is made here, and could be made there, from being made here again; whether there is one."""

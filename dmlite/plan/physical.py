@@ -17,9 +17,10 @@ from dmlite.hop.infer import FactTable
 from dmlite.hop.node import LITERAL, LIVE_IN, PICK, Hop, postorder
 from dmlite.hop.ops import BY_NAME
 from dmlite.hop.program import Root
-from dmlite.plan.chunked import ChunkRegions, Chunks
+from dmlite.plan.chunked import ChunkRegions, Chunks, Role
 from dmlite.plan.placement import Placement
 from dmlite.plan.regions import Region, Regions, Unit, contracted, is_total, parts, without_cycles
+from dmlite.plan.room import Room
 from dmlite.plan.sampled import Sampled
 from dmlite.plan.sampling import Sampling
 from dmlite.rewrite.driver import count_uses
@@ -36,7 +37,7 @@ class Step:
     belongs to a variable only if nothing else refers to it. recycle: the variable whose old, dead value may take the result.
     owned: the target of a left-indexing, or what a product is added to, may be changed in place. dead: values no later step needs.
     region: the steps it runs with, block of rows by block of rows; takes: a dead value from outside whose buffer may take the result.
-    there: the workers run it.
+    there: how the workers run it, if they do.
     """
 
     hop: Hop
@@ -49,7 +50,7 @@ class Step:
     dead: list[Hop] = field(default_factory=list)
     region: Region | Sampled | Chunks | None = None
     takes: Hop | None = None
-    there: bool = False
+    there: Role | Room | None = None
 
 
 @dataclass
@@ -82,11 +83,11 @@ class Planner:
         spans: Mapping[Hop, Span],
         *,
         together: bool = True,
-        there: frozenset[Hop] = frozenset(),
+        there: Mapping[Hop, Role | Room] | None = None,
     ):
-        """together: whether operators on large arrays may run as regions. there: what the workers run."""
+        """together: whether operators on large arrays may run as regions. there: what workers run, and how."""
         self.together = together
-        self.there = there
+        self.there = there or {}
         self.roots = roots
         self.facts = facts
         self.live_after = live_after
@@ -128,7 +129,7 @@ class Planner:
         if not self.together:
             return self._whole_or_single(order, chunks, [])
         sampled = Sampling(order, roots, self.facts, self.there).find()
-        dense = Regions(order, roots, self.facts, self.there.union(*(s.hops for s in sampled))).find()
+        dense = Regions(order, roots, self.facts, {*self.there, *(h for s in sampled for h in s.hops)}).find()
         return self._whole_or_single(order, chunks, [*sampled, *dense])
 
     def _whole_or_single(self, order: list[Hop], chunks: list[Chunks], others: list[Region | Sampled]) -> list[Any]:
@@ -169,11 +170,11 @@ class Planner:
 
     def _step(self, hop: Hop, left: Counter[Hop], holders: Counter[Hop]) -> Step:
         fact = self.facts[hop]
-        step = Step(hop, fact, fact.dense, self.spans.get(hop), there=hop in self.there)
+        step = Step(hop, fact, fact.dense, self.spans.get(hop), there=self.there.get(hop))
         self.dense[hop] = step.dense
-        step.owned = hop.op in ("leftindex", "gemm") and not step.there and self._may_overwrite(hop.args[0], left, holders)
-        step.reuse = None if step.there else self._reusable(hop, fact, step.dense, left, holders)
-        if step.reuse is None and step.dense and hop.op in FRESH and (fact.cells or 0) >= RECYCLE_CELLS and not step.there:
+        step.owned = hop.op in ("leftindex", "gemm") and step.there is None and self._may_overwrite(hop.args[0], left, holders)
+        step.reuse = None if step.there is not None else self._reusable(hop, fact, step.dense, left, holders)
+        if step.reuse is None and step.dense and hop.op in FRESH and (fact.cells or 0) >= RECYCLE_CELLS and step.there is None:
             step.recycle = self.recycled.get(hop)
         for arg in hop.args:
             left[arg] -= 1

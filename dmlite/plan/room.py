@@ -11,7 +11,6 @@ from dmlite.hop.facts import Fact
 from dmlite.hop.infer import FactTable
 from dmlite.hop.memory import bytes_of, expected
 from dmlite.hop.node import LITERAL, Hop
-from dmlite.hop.ops import BY_NAME
 
 BROADCAST: Final = 0.25  # of the memory of a worker that a value may take which every one gets
 _PARTIAL: Final = 0.1  # of that memory that the result for one chunk may take where all of them are added
@@ -201,9 +200,3 @@ def room_of(hop: Hop, facts: FactTable) -> Room | None:
     """How the workers run an operator by a kernel of its own; None if they do not."""
     rooms = _TABLE.get(hop.op, ())
     return next((r for r in ([rooms] if isinstance(rooms, Room) else rooms) if r.takes(hop, facts)), None)
-
-
-def kernel_of(hop: Hop, facts: FactTable) -> str:
-    """The kernel in the Dask room of an operator that the workers run by one."""
-    room = room_of(hop, facts)
-    return (room and room.kernel) or BY_NAME[hop.op].kernel

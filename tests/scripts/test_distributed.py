@@ -34,7 +34,7 @@ def run(text: str, inputs, *outputs: str, **changes):
     with settings(**changes):
         script = dml(text).input(**inputs).output(*outputs)
         found = script.execute()
-        places = {step.there for r in script.compile().engine.runs for step in r.plan.steps}
+        places = {step.there is not None for r in script.compile().engine.runs for step in r.plan.steps}
     return [found.get(name).toNumPy() for name in outputs], places
 
 
