@@ -10,8 +10,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from dmlite.backends.dask.cluster import session
+from dmlite.backends.dask.cluster import close, session
 from dmlite.backends.dask.moves import aligned, resident
+from dmlite.backends.dask.processes import Processes
 from dmlite.backends.dask.registry import kernel
 from dmlite.backends.local import loading
 from dmlite.backends.local.storage import is_chunked, is_matrix
@@ -36,11 +37,10 @@ CHUNK: Final = 8000  # bytes
 @cache
 def address() -> str:
     """Where the scheduler listens; started when the first test asks."""
-    from dask.distributed import LocalCluster
-
-    workers = LocalCluster(n_workers=2, threads_per_worker=1, memory_limit=1 << 30, host="127.0.0.1", dashboard_address=":0")
+    workers = Processes(Cluster(2, 1 << 30))
     atexit.register(workers.close)
-    return str(workers.scheduler_address)
+    atexit.register(close)  # before, so that nobody misses them
+    return workers.address
 
 
 @contextmanager
