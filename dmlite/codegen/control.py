@@ -47,16 +47,19 @@ class _Frame:
 class FunctionWriter:
     """Writes one function instance. `block_name`, `call_name` and `loop_name` hand out the global names.
 
-    Without `loop_name`, loops are plain ones, which compiled code can never take over.
+    Without `loop_name`, loops are plain ones, which compiled code can never take over. `remote_name` gives the name of a parfor loop
+    whose iterations workers may run, with the variables that they read.
     """
 
     def __init__(self, instance: FunctionInstance, block_name: Callable[[Block], str], call_name: Callable[[str], str], *, is_main: bool,
         loop_name: Callable[[ForNode | WhileNode, list[str]], str] | None = None,
+        remote_name: Callable[[ForNode], tuple[str, list[str]] | None] | None = None,
     ):  # fmt: skip
         self.instance = instance
         self.block_name = block_name
         self.call_name = call_name
         self.loop_name = loop_name
+        self.remote_name = remote_name
         self.is_main = is_main
         self.code = FunctionCode()
         self._locals: dict[str, str] = {}
@@ -226,7 +229,9 @@ class FunctionWriter:
         workers = self._local(p.workers) if p.workers else "None"
         values = "".join(self._local(n) + ", " for n in own)
         targets = "".join(self._local(n) + ", " for n in merged)
-        call = f"parfor({function}, indices, ({values}), {len(p.results)}, {len(p.accumulators)}, {workers})"
+        remote = self.remote_name(node) if self.remote_name is not None else None
+        there = "" if remote is None else f", {remote[0]}, ({''.join(self._local(n) + ', ' for n in remote[1])})"
+        call = f"parfor({function}, indices, ({values}), {len(p.results)}, {len(p.accumulators)}, {workers}{there})"
         self._add(depth, f"indices = loop_range({bounds})", node.span, "parfor")
         self._add(depth, f"({targets}) = {call}" if merged else call, node.span, "parfor")
         self._add(depth, f"if indices: {self._local(node.var)} = indices[-1]")

@@ -38,6 +38,9 @@ class Hop:
         suffix = f"[{self.value}]" if self.op == PICK else ""
         return f"{self.op}({', '.join(map(repr, self.args))}){suffix}"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return make, (self.op, self.args, self.value, self.tag)
+
     @property
     def is_literal(self) -> bool:
         return self.op == LITERAL
@@ -66,6 +69,12 @@ def live_in(name: str) -> Hop:
 
 def fresh_tag() -> int:
     return next(_tags)
+
+
+def beyond(tag: int) -> None:
+    """Fresh tags are larger than one of another process from here on."""
+    global _tags
+    _tags = itertools.count(max(tag, next(_tags)) + 1)
 
 
 def postorder(roots: Iterable[Hop], known: Container[Hop] = ()) -> Iterator[Hop]:

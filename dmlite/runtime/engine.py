@@ -118,7 +118,7 @@ class Engine:
     def _function(self, instance: FunctionInstance, *, is_main: bool = False) -> Callable[..., Any]:
         name = "main" if is_main else f"f{next(self._numbers)}_{instance.name}"
         hot = self._loop_name if self.config.compile and (self.stats is None or not self.stats.sizes) else None
-        writer = FunctionWriter(instance, self._block_name, self._call_name, is_main=is_main, loop_name=hot)
+        writer = FunctionWriter(instance, self._block_name, self._call_name, is_main=is_main, loop_name=hot, remote_name=self._remote_name)
         code = writer.write(name)
         for block_name, block in code.blocks.items():
             self._globals[block_name] = self._dispatcher(block_name, block)
@@ -148,6 +148,19 @@ class Engine:
         if self.stats is not None:
             self.stats.loops.append(loop)
         return name
+
+    def _remote_name(self, node: ForNode) -> tuple[str, list[str]] | None:
+        """The global name of a parfor loop that may run on workers, where those are more than the cores here or are asked for."""
+        cluster = self.machine.cluster
+        if cluster is None or not (self.config.exec == "dask" or cluster.workers * cluster.cores > self.machine.cores):
+            return None
+        from dmlite.runtime.remote import RemoteLoop, can_run_remotely
+
+        if not can_run_remotely(node, self.program.functions):
+            return None
+        name = f"remote{next(self._numbers)}"
+        loop = self._globals[name] = RemoteLoop(node, self.program.functions, self.config, self.machine)
+        return name, loop.names
 
     def _load(
         self, name: str, source: str, lines: Mapping[int, Any], namespace: dict[str, Any], loops: Mapping[str, Loop] | None = None

@@ -1,4 +1,4 @@
-"""parfor: iterations in threads, each worker on its own copy of the results, merged by what changed."""
+"""parfor: iterations in threads or on workers, each on its own copy of the results, merged by what changed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from functools import reduce
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
@@ -14,19 +14,29 @@ from dmlite.backends.local.storage import choose, dense, is_matrix
 from dmlite.errors import DMLRuntimeError
 from dmlite.values import DMLList
 
+if TYPE_CHECKING:
+    from dmlite.runtime.remote import RemoteLoop
+
 Body: TypeAlias = Callable[..., tuple[Any, ...]]
 MAX_WORKERS: Final = 256
 
 
-def parfor(body: Body, indices: range, values: tuple[Any, ...], results: int, accumulators: int, workers: Any = None) -> tuple[Any, ...]:
+def parfor(
+    body: Body, indices: range, values: tuple[Any, ...], results: int, accumulators: int, workers: Any = None,
+    remote: RemoteLoop | None = None, read: tuple[Any, ...] = (),
+) -> tuple[Any, ...]:  # fmt: skip
     """Run `body(part, [values])` for parts of the indices and merge the `results + accumulators` values it returns.
 
-    Results take the cells that differ from their value before the loop; accumulators add up what each iteration added.
+    Results take the cells that differ from their value before the loop; accumulators add up what each iteration added. remote: the
+    same for processes, where these may be used; read: the variables that they need besides.
     """
     from dmlite.backends.local.elementwise import add
 
     kept = results + accumulators
-    done = _all_parts(body, indices, values, results, kept, min(len(indices), _workers(workers)))
+    if remote is not None and remote.is_worth_it(indices, (*values, *read)):
+        done = remote.run(indices, (*values, *read))
+    else:
+        done = _all_parts(body, indices, values, results, kept, min(len(indices), _workers(workers)))
     merged = list(values[:kept])
     for k in range(kept):
         after = [d[k] for d in done]
@@ -41,7 +51,7 @@ def _all_parts(body: Body, indices: range, values: tuple[Any, ...], results: int
         return [_run(body, indices, values, kept)]
     from concurrent.futures import ThreadPoolExecutor
 
-    others = (*values[:results], *map(_zero, values[results:kept]), *values[kept:])
+    others = (*values[:results], *map(zero, values[results:kept]), *values[kept:])
     with ThreadPoolExecutor(count) as pool:
         parts = [(body, indices[k::count], others if k else values, kept) for k in range(count)]
         futures = [pool.submit(copy_context().run, _guarded, *part) for part in parts]  # the settings in force hold there too
@@ -54,7 +64,7 @@ def _workers(wanted: Any) -> int:
     return int(min(wanted, MAX_WORKERS)) if isinstance(wanted, (int, float)) and wanted >= 1 else cores
 
 
-def _zero(value: Any) -> Any:
+def zero(value: Any) -> Any:
     """A matrix of zeros of the same shape and storage; anything else as it is."""
     if isinstance(value, np.ndarray):
         return np.zeros(value.shape)

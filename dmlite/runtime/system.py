@@ -16,7 +16,10 @@ from dmlite.values import DMLList
 
 
 class _Unset:
-    """The value of a variable that no path has set yet."""
+    """The value of a variable that no path has set yet; there is one."""
+
+    def __reduce__(self) -> str:
+        return "UNSET"
 
     def __repr__(self) -> str:
         return "UNSET"
