@@ -144,7 +144,7 @@ _ALIKE: Final[Mapping[tuple[str, ...], Space]] = {
     ("interQuartileMean", "interQuantile"): Space(first=5.0),
     ("table", "table_dims"): Space(first=3.5, out=1.0),
     ("outer_counts",): Space(out=7.1),
-    ("one_hot",): Space(first=2.5),
+    ("one_hot",): Space(first=1.2),
     ("sample",): Space(out=2.1),
     ("fill", "seq", "cbind", "rbind", "cbind_any", "rbind_any"): Space(stored=1.5),
     ("rev", "roll", "t", "reshape", "matrix"): Space(stored=2.0),

@@ -85,9 +85,7 @@ def _is_cut_by_row(hop: Hop, facts: FactTable) -> bool:
         return False
     if hop.op == "table" and facts[hop].cells is None:
         return False
-    if counts_rows(hop) and not isinstance(_shape_of_images(hop).value, tuple):
-        return False
-    return hop.op in _WHOLE_JOINS or not facts[hop].is_matrix or facts[hop].cols is not None
+    return not counts_rows(hop) or isinstance(_shape_of_images(hop).value, tuple)
 
 
 def counts_rows(hop: Hop) -> bool:

@@ -40,9 +40,9 @@ class Room:
         """Whether the workers can run it for these operands."""
         given = [facts[a] for a in self.split(hop)]
         matrices = [f for f in given if f.is_matrix]
-        if self.chunks != () and not (matrices and given[0].is_matrix and all(f.rows is not None and f.cols for f in matrices)):
+        if self.chunks != () and not (given and given[0].is_matrix):
             return False
-        if self.alike and self.chunks != () and (len({f.rows for f in matrices}) != 1 or (matrices[0].rows or 0) < 2):
+        if self.alike and matrices and ((matrices[0].rows or 0) < 2 or any(f.rows != matrices[0].rows or not f.cols for f in matrices)):
             return False
         return self.fits is None or self.fits(hop, facts)
 

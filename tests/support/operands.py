@@ -19,7 +19,9 @@ from dmlite.values import DMLList
 DENSITY: Final = 0.05
 STORAGES: Final = ("dense", "CSR", "mixed")  # mixed: the first in CSR, the others dense
 # These read, write or run something beside their operands.
-WITHOUT: Final = frozenset({"print", "stop", "assert", "read", "readMM", "write", "time", "eval", "evalList", "literals", "is_set"})
+WITHOUT: Final = frozenset(
+    {"print", "stop", "assert", "read", "readMM", "write", "time", "eval", "evalList", "literals", "is_set", "collect"}
+)
 
 
 @dataclass(frozen=True)

@@ -57,13 +57,13 @@ def ragged(x: Any) -> Any:
     return aligned(session(), x, bounds) if rows > 1 else x
 
 
-def run(op: str, values: Sequence[Any]) -> tuple[list[Any], BlockPlan]:
-    """The results of one operator, those of matrices as arrays, and its plan, under the configuration in force."""
+def run(op: str, values: Sequence[Any], memory: int = 1 << 30) -> tuple[list[Any], BlockPlan]:
+    """The results of one operator, those of matrices as arrays, and its plan for workers of so many bytes, under the configuration in force."""
     hop, facts = node(op, [_whole(v) for v in values])
     count = len(BY_NAME[op].results)
     roots = [Root(f"r{i}", make(PICK, [hop], i) if count > 1 else hop) for i in range(count)]
     given = {f"v{i}": v for i, v in enumerate(values)}
-    machine = Machine(cluster=Cluster(2, 1 << 30, chunk=config().chunk) if config().exec == "dask" else None)
+    machine = Machine(cluster=Cluster(2, memory, chunk=config().chunk) if config().exec == "dask" else None)
     block = Block(roots, facts, {}, live_after={*facts, *(f"r{i}" for i in range(count))})
     chunked = frozenset(n for n in block.inputs if is_chunked(given[n]))
     plan = plan_of(roots, FactTable(facts, lenient=True, machine=machine), block, machine, config(), chunked)

@@ -21,8 +21,7 @@ def rand(rows: Any, cols: Any, min: Any, max: Any, sparsity: Any, seed: Any, pdf
     bounds = _on_blocks(heights(at, draw.rows, row_bytes), random.block_shape(draw.rows, draw.cols)[0])
     parts = [Lazy(random.rand_rows, (low, high, draw)) for low, high in itertools.pairwise(bounds)]
     x = Chunked(at, parts, bounds, draw.cols, dense=draw.is_dense)
-    cluster = at.describe()
-    return resident(x) if draw.rows * row_bytes <= _KEPT * cluster.workers * cluster.memory else x
+    return resident(x) if draw.rows * row_bytes <= _KEPT * at.workers.workers * at.workers.memory else x
 
 
 def _on_blocks(bounds: tuple[int, ...], height: int) -> tuple[int, ...]:

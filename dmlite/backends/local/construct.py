@@ -263,7 +263,8 @@ def one_hot(v: Matrix, n: float) -> Matrix:
     if hits.all():
         ends = np.arange(v.shape[0] + 1, dtype=kind)
     else:
-        columns, ends = columns[hits], np.concatenate(([0], np.cumsum(hits))).astype(kind)
+        columns, ends = columns[hits], np.zeros(v.shape[0] + 1, dtype=kind)
+        np.cumsum(hits, out=ends[1:])
     columns -= 1
     return settle(csr_array((np.ones(columns.size), columns, ends), shape=(v.shape[0], width)))
 

@@ -84,7 +84,8 @@ def counted(what: str, x: Matrix, w: Matrix | None) -> tuple[np.ndarray, np.ndar
     if not (np.all(weights >= 0) and np.all(weights == np.floor(weights))):
         raise DMLRuntimeError(f"the weights of {what} say how often a value counts and must be whole numbers from 0")
     order = np.argsort(values, kind="stable")
-    return values[order], np.cumsum(weights[order])
+    ends = np.cumsum(weights[order])
+    return values[order], ends
 
 
 def _counted(what: str, x: Matrix, w: Matrix | None) -> tuple[np.ndarray, np.ndarray]:
