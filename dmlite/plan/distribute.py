@@ -125,6 +125,7 @@ class Distributor:
         if hop in self.pinned:
             return inf
         if hop.op in _TAKES_ALL:
+            self.reasons[hop] = "workers write what they hold"
             return self.machine.call
         needed = footprint(hop, self.facts, expected, 0.0)
         given = sum(self._bytes(a) for a in set(hop.args) if a.op == LIVE_IN and a.value in self.free)
@@ -229,7 +230,8 @@ class Distributor:
 
     def _too_large(self, spans: Mapping[Hop, Span]) -> DMLRuntimeError:
         """Some operator runs only here, and something it reads does not fit."""
-        large = [(a, h) for h in self.order for a in h.args if h not in self.roles and self._collected(a) == inf]
+        here = [h for h in self.order if h not in self.roles and h.op not in _TAKES_ALL]
+        large = [(a, h) for h in here for a in h.args if self._collected(a) == inf]
         value, hop = max(large, key=lambda pair: self._bytes(pair[0]), default=(self.order[-1], self.order[-1]))
         name = BY_NAME[hop.op].dml if hop.op in BY_NAME else hop.op
         return DMLRuntimeError(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -376,9 +378,20 @@ def test_parquet_of_others(tmp_path):
 
 
 def test_parquet_without_its_library(tmp_path, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
     (tmp_path / "x.parquet").write_bytes(b"PAR1")
     for act in (lambda: io.read(str(tmp_path / "x.parquet")), lambda: io.write(np.eye(2), str(tmp_path / "m"), format="parquet")):
         with pytest.raises(DMLIOError, match=r"tmp.*(x\.parquet|m): Parquet files need pyarrow"):
             act()
     assert os.listdir(tmp_path) == ["x.parquet"]
+
+
+# --- beyond the memory ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_regression_on_five_times_the_memory():
+    script = Path(__file__).parents[1] / "benchmarks" / "beyond_memory.py"
+    environment = {**os.environ, "PYTHONPATH": str(script.parents[2])}
+    done = subprocess.run([sys.executable, str(script)], cwd=script.parents[2], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stdout + done.stderr
