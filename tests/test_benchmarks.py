@@ -18,8 +18,8 @@ from tests.benchmarks.workloads import WORKLOADS
 
 def test_all_peers_find_the_same(tmp_path, capsys):
     pytest.importorskip("sklearn")
-    words = ["--quick", "--rounds", "1", "--with", "dmlite", "numpy", "scikit-learn", "--out", str(tmp_path)]
-    status = main([*words, "--only", "lstm", "wdivmm", "chains", "l2svm-dense"])
+    words = ["--quick", "--rounds", "1", "--with", "dmlite", "numpy", "scikit-learn", "dask-tasks", "--out", str(tmp_path)]
+    status = main([*words, "--only", "lstm", "wdivmm", "chains", "l2svm-dense", "dask-cells"])
     assert status == 0, capsys.readouterr().out
     runs = from_json((tmp_path / "results.json").read_text())
     assert {name: list(peers) for name, peers in runs.items()} == {
@@ -27,10 +27,11 @@ def test_all_peers_find_the_same(tmp_path, capsys):
         "wdivmm": ["dmlite", "numpy"],
         "chains": ["dmlite", "numpy"],
         "l2svm-dense": ["dmlite", "scikit-learn"],
+        "dask-cells": ["dmlite", "dask-tasks"],
     }
     for peers in runs.values():
         assert all(np.isfinite(list(run.results.values())).all() and run.results for found in peers.values() for run in found)
-    assert (tmp_path / "results.md").read_text().count("| agree |") == 8
+    assert (tmp_path / "results.md").read_text().count("| agree |") == 10
     assert xml.parse(tmp_path / "results.svg").getroot().tag.endswith("svg")
 
 

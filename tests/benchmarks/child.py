@@ -37,6 +37,10 @@ def with_dmlite(workload: Workload, inputs: Inputs) -> Work:
     """The script of the workload, compiled in its first run."""
     from dmlite import MLContext, dml
 
+    if workload.spread:
+        from tests.benchmarks import workers
+
+        inputs = workers.for_dmlite(inputs, workload.spread)
     context = MLContext()
     program = dml(workload.header + workload.body).input(**inputs).output(*(workload.leaves or workload.results))
 

@@ -33,7 +33,7 @@ class Harness:
     # ------------------------------------------------------------ peers
     def installed(self, row: Row) -> list[str]:
         """Names of the peers that can run here, dmlite first."""
-        wanted = row.peers if isinstance(row, Processes) else ["systemds", *row.peers]
+        wanted = row.peers if isinstance(row, Processes) or row.spread else ["systemds", *row.peers]
         return ["dmlite", *(name for name in wanted if self._has(name))]
 
     def _has(self, peer: str) -> bool:

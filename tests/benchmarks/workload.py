@@ -65,6 +65,7 @@ class Workload:
     threads     of BLAS and Numba, where a peer is better off with another number than there are cores
     systemds    settings of its configuration file
     others      the body for SystemDS, where that has to be another one
+    spread      matrices that lie on two worker processes of one thread each, beside which dmlite runs as --exec dask
     note        what a reader must know to judge the ratios
     """
 
@@ -86,6 +87,7 @@ class Workload:
     threads: Mapping[str, int] = field(default_factory=dict)
     systemds: Mapping[str, str] = field(default_factory=dict)
     others: str = ""
+    spread: tuple[str, ...] = ()
     note: str = ""
 
 

@@ -37,17 +37,17 @@ def regression(rows: int, cols: int, iterations: int) -> Inputs:
 
 
 def lrcg_numpy(inputs: Inputs) -> Work:
-    X = inputs["X"]
-    return _conjugate(inputs, lambda p: X.T @ (X @ p))
-
-
-def _conjugate(inputs: Inputs, product: Callable[[np.ndarray], np.ndarray]) -> Work:
     X, y = inputs["X"], inputs["y"]
+    return conjugate(inputs["iterations"], lambda: X.T @ y, lambda p: X.T @ (X @ p))
+
+
+def conjugate(iterations: int, start: Callable[[], np.ndarray], product: Callable[[np.ndarray], np.ndarray]) -> Work:
+    """start: gives t(X) %*% y. product: t(X) %*% (X %*% p) of p."""
 
     def work() -> Results:
-        r = -(X.T @ y)
-        p, norm, w = -r, np.sum(r**2), np.zeros((X.shape[1], 1))
-        for _ in range(inputs["iterations"]):
+        r = -start()
+        p, norm, w = -r, np.sum(r**2), np.zeros_like(r)
+        for _ in range(iterations):
             q = product(p) + 0.001 * p
             alpha = norm / np.sum(p * q)
             w = w + alpha * p
@@ -63,7 +63,8 @@ def lrcg_numba(inputs: Inputs) -> Work:
     """The two products with X in one pass."""
     from tests.benchmarks.workloads import by_hand
 
-    return _conjugate(inputs, lambda p: by_hand.gram_vector(inputs["X"], p.ravel(), CORES)[:, None])
+    X, y = inputs["X"], inputs["y"]
+    return conjugate(inputs["iterations"], lambda: X.T @ y, lambda p: by_hand.gram_vector(X, p.ravel(), CORES)[:, None])
 
 
 def copy(inputs: Inputs) -> Work:

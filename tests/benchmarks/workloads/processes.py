@@ -56,7 +56,7 @@ def run_first(workload: Workload, small: bool, harness: Harness, peer: str) -> R
 
 def first_runs(workloads: Sequence[Workload]) -> Iterator[Processes]:
     """For each workload, small and in full, the first run beside the one without compiled kernels."""
-    for workload in workloads:
+    for workload in (w for w in workloads if not w.spread):
         for small in (True, False):
             yield Processes(
                 name=f"first-{workload.name}" + ("-small" if small else ""),
