@@ -29,6 +29,7 @@ COLLECT: Final = "collect"
 _TAKES_ALL: Final = frozenset({"write"})  # operators that run here and take values wherever they lie
 _SHARE: Final = 0.5  # of the budget that one collected value may take
 _LARGE: Final = 0.02  # of the budget from which on making a value elsewhere helps
+_CERTAIN: Final = 16  # times the least size from which on what is forced onto workers runs there; below, it does where that is cheaper
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Distributor:
         if role is None:
             self.reasons[hop] = "the workers have no kernel for it" if self._is_about_matrices(hop) else "not about matrices"
             return None
-        if max((self._bytes(h) for h in (hop, *hop.args)), default=0.0) < self.least:
+        if self._largest(hop) < self.least:
             self.reasons[hop] = "too small to be cut"
             return None
         if any(self._bytes(a) > BROADCAST * self._cluster.memory for a in self._whole(hop, role)):
@@ -140,12 +141,24 @@ class Distributor:
         cluster = self._cluster
         seconds = estimate(hop, self.facts, self.machine).seconds or 0.0
         cores = cluster.workers * cluster.cores
-        return seconds * self.machine.cores / cores + cluster.task * (1 + self._chunks(hop) / cores)
+        starting = 0.0 if self._joins_others(hop) else cluster.task * (1 + self._chunks(hop) / cores)
+        return seconds * self.machine.cores / cores + starting
+
+    def _joins_others(self, hop: Hop) -> bool:
+        """Whether the tasks that make an operand may go on with it, so that it takes none of its own."""
+        role = self.roles[hop]
+        if isinstance(role, Room):
+            return False
+        makers = (self.roles.get(a) for a in self._split(hop, role))
+        return any(isinstance(maker, Role) and maker.join is None for maker in makers)
+
+    def _largest(self, hop: Hop) -> float:
+        """Bytes of the largest operand, or of the result."""
+        return max(self._bytes(h) for h in (hop, *hop.args))
 
     def _chunks(self, hop: Hop) -> int:
         """How many chunks the largest operand is cut into, about."""
-        largest = max(self._bytes(h) for h in (hop, *hop.args))
-        return max(self._cluster.workers, int(largest / self._cluster.chunk))
+        return max(self._cluster.workers, int(self._largest(hop) / self._cluster.chunk))
 
     def _moved(self, hop: Hop, copies: int = 1) -> float:
         return self._bytes(hop) * copies / self._cluster.network + self._cluster.task
@@ -162,7 +175,7 @@ class Distributor:
             if hop.op in (LIVE_IN, PICK):
                 continue
             here, there = self._here(hop), self._there(hop)
-            if self.forced and there < inf:
+            if self.forced and there < inf and self._largest(hop) >= _CERTAIN * self.least:
                 here = inf
             if here == there == inf:
                 raise self._nowhere(hop, spans)

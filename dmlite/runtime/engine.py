@@ -307,7 +307,7 @@ def _matrix_fact(value: Any, known: Fact, counted: bool) -> Fact:
     chunked = is_chunked(value)
     dense = value.dense if chunked else isinstance(value, np.ndarray)
     if chunked and value.nnz is None:
-        expected = known.nnz_avg
+        expected = known.nnz_avg if value.likely is None else value.likely
     elif dense and not chunked:
         expected = expected_count(value) if counted else known.nnz_avg
     else:

@@ -32,17 +32,29 @@ class Chunked:
     bounds  the first row of every chunk, and the number of all rows
     dense   whether every chunk is certainly an array
     nnz     non-zeros of the whole matrix, None when nobody counted them
+    likely  how many are expected then, None when nothing is known
     """
 
-    __slots__ = ("bounds", "cols", "dense", "nnz", "parts", "session")
+    __slots__ = ("bounds", "cols", "dense", "likely", "nnz", "parts", "session")
 
-    def __init__(self, session: Session, parts: Sequence[Any], bounds: Sequence[int], cols: int, *, dense: bool, nnz: int | None = None):
+    def __init__(
+        self,
+        session: Session,
+        parts: Sequence[Any],
+        bounds: Sequence[int],
+        cols: int,
+        *,
+        dense: bool,
+        nnz: int | None = None,
+        likely: float | None = None,
+    ):
         self.session = session
         self.parts = tuple(parts)
         self.bounds = tuple(bounds)
         self.cols = cols
         self.dense = dense
         self.nnz = nnz
+        self.likely = likely if nnz is None else float(nnz)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -60,7 +72,7 @@ class Chunked:
     @property
     def key(self) -> tuple[Any, ...]:
         """What plans depend on besides the shape."""
-        return ("chunked", self.dense, -1 if self.nnz is None else self.nnz.bit_length())
+        return ("chunked", self.dense, self.nnz is None, -1 if self.likely is None else int(self.likely).bit_length())
 
     def toarray(self) -> np.ndarray:
         """The matrix here, as an array. Raises DMLRuntimeError when it cannot fit."""

@@ -41,7 +41,7 @@ def resident(x: Chunked) -> Chunked:
     if not any(hasattr(p, "load") for p in x.parts):
         return x
     parts = x.session.each(loaded, list(x.parts), name="load")
-    return Chunked(x.session, parts, x.bounds, x.cols, dense=x.dense, nnz=x.nnz)
+    return Chunked(x.session, parts, x.bounds, x.cols, dense=x.dense, nnz=x.nnz, likely=x.likely)
 
 
 def cut(at: Session, values: Sequence[Any]) -> tuple[int, ...]:
@@ -64,7 +64,7 @@ def aligned(at: Session, x: Any, bounds: Sequence[int]) -> Chunked:
     if x.bounds == tuple(bounds):
         return x
     parts = [rows(x, low, high) for low, high in itertools.pairwise(bounds)]
-    return Chunked(at, parts, bounds, x.cols, dense=x.dense, nnz=x.nnz)
+    return Chunked(at, parts, bounds, x.cols, dense=x.dense, nnz=x.nnz, likely=x.likely)
 
 
 def spread(*values: Any) -> list[Chunked]:

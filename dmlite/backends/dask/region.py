@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from dmlite.backends.dask.chunked import Chunked
-from dmlite.backends.dask.cluster import Session, session
+from dmlite.backends.dask.cluster import Session, join_all, session
 from dmlite.backends.dask.moves import aligned, collect, cut
 from dmlite.backends.dask.worker import Shipped
 from dmlite.backends.dask.worker import run as run_chunk
@@ -31,16 +31,32 @@ def run(code: ChunkCode, split: Sequence[Any], whole: Sequence[Any]) -> tuple[An
     shipped = [_shipped(at, code, high - low) for low, high in itertools.pairwise(bounds)]
     n = len(shipped)
     futures = at.each(run_chunk, shipped, *columns, *([w] * n for w in sent), name=code.name)
-    results = (
-        [futures]
-        if len(code.outputs) == 1
-        else [at.each(_pick, futures, [i] * n, name=f"{code.name}-pick") for i in range(len(code.outputs))]
-    )
-    return tuple(_result(at, output, parts, bounds, code.name) for output, parts in zip(code.outputs, results, strict=True))
+    return _results(at, code, futures, bounds)
+
+
+def _results(at: Session, code: ChunkCode, tasks: list[Any], bounds: Sequence[int]) -> tuple[Any, ...]:
+    """Small results that are joined come here together, in one message of each task; the others stay, each on its own."""
+    n, single = len(tasks), len(code.outputs) == 1
+    here = [i for i, output in enumerate(code.outputs) if output.join and 8 * (output.fact.cells or 1) * n <= _HERE]
+    results = {}
+    for i, output in enumerate(code.outputs):
+        if i not in here:
+            parts = tasks if single else at.each(_pick, tasks, [i] * n, name=f"{code.name}-pick")
+            results[i] = _result(at, output, parts, bounds, code.name)
+    if here:
+        totals = tasks if len(here) == len(code.outputs) else at.each(_picked, tasks, [here] * n, name=f"{code.name}-totals")
+        found = at.gather(totals)
+        for i, parts in zip(here, [found] if single else zip(*found, strict=True), strict=True):
+            results[i] = _shared_out(join_all(code.outputs[i].join, *parts), code.outputs[i].share)
+    return tuple(results[i] for i in range(len(code.outputs)))
 
 
 def _pick(results: tuple[Any, ...], which: int) -> Any:
     return results[which]
+
+
+def _picked(results: tuple[Any, ...], which: Sequence[int]) -> tuple[Any, ...]:
+    return tuple(results[i] for i in which)
 
 
 def _width(chunk: Any) -> int:
@@ -79,6 +95,11 @@ def _result(at: Session, output: Output, parts: list[Any], bounds: Sequence[int]
         cols = output.fact.cols
         if cols is None:  # of a range whose bounds were not known when this was planned
             cols = at.gather(at.one(_width, parts[0], name="width"))
-        return Chunked(at, parts, bounds, cols, dense=output.fact.dense)
-    total = at.total(parts, output.join, name, small=8 * (output.fact.cells or 1) * len(parts) <= _HERE)
-    return total if output.share == 1 else total / output.share
+        likely = None if output.fact.dense else output.fact.nnz_avg
+        return Chunked(at, parts, bounds, cols, dense=output.fact.dense, likely=likely)
+    return _shared_out(at.gather(at.joined(parts, output.join, name)), output.share)
+
+
+def _shared_out(total: Any, share: int) -> Any:
+    """Of a mean, the total of all."""
+    return total if share == 1 else total / share

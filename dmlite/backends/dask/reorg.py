@@ -21,7 +21,7 @@ def t(x: Any) -> Chunked:
     n, cols = x.shape
     bounds = regular(cols, min(cols, len(x.parts)))
     parts = [x.session.one(apply, _columns, low, high, *x.parts, name="t") for low, high in itertools.pairwise(bounds)]
-    return Chunked(x.session, parts, bounds, n, dense=x.dense, nnz=x.nnz)
+    return Chunked(x.session, parts, bounds, n, dense=x.dense, nnz=x.nnz, likely=x.likely)
 
 
 def _columns(low: int, high: int, *parts: Any) -> Matrix:
