@@ -39,7 +39,8 @@ class Cluster:
     memory   bytes of each
     cores    of each
     network  bytes a second into or out of one
-    task     seconds that a task takes on top of its work
+    task     seconds that the scheduler takes for a task, one after the other
+    wait     seconds until a result is here after the last task that it needs
     chunk    bytes of a chunk, about, that a matrix is cut into
     """
 
@@ -47,7 +48,8 @@ class Cluster:
     memory: int
     cores: int = 1
     network: float = 1e9
-    task: float = 1e-3
+    task: float = 5e-4
+    wait: float = 5e-3
     chunk: int = 64 << 20
 
 

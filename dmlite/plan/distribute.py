@@ -141,8 +141,10 @@ class Distributor:
         cluster = self._cluster
         seconds = estimate(hop, self.facts, self.machine).seconds or 0.0
         cores = cluster.workers * cluster.cores
-        starting = 0.0 if self._joins_others(hop) else cluster.task * (1 + self._chunks(hop) / cores)
-        return seconds * self.machine.cores / cores + starting
+        starting = 0.0 if self._joins_others(hop) else cluster.task * self._chunks(hop)
+        role = self.roles[hop]
+        waiting = cluster.wait if isinstance(role, Role) and role.join is not None else 0.0
+        return seconds * self.machine.cores / cores + starting + waiting
 
     def _joins_others(self, hop: Hop) -> bool:
         """Whether the tasks that make an operand may go on with it, so that it takes none of its own."""
@@ -164,7 +166,7 @@ class Distributor:
         return self._bytes(hop) * copies / self._cluster.network + self._cluster.task
 
     def _collected(self, hop: Hop) -> float:
-        return inf if self._bytes(hop) > _SHARE * self.machine.budget else self._moved(hop)
+        return inf if self._bytes(hop) > _SHARE * self.machine.budget else self._moved(hop) + self._cluster.wait
 
     # ------------------------------------------------------------ the cut
     def _cut(self, spans: Mapping[Hop, Span]) -> frozenset[Hop]:

@@ -47,6 +47,14 @@ def seconds_of(plan: BlockPlan, step: Step) -> float | None:
     return estimate(step.hop, plan.facts).seconds if place is None or place.seconds is None else place.seconds
 
 
+def expected_seconds(plan: BlockPlan) -> float:
+    """Seconds that a block is expected to take on the machine it was planned for, as far as sizes are known: its steps where they run,
+    and what moves between this process and the workers."""
+    cluster = plan.facts.machine.cluster
+    moving = 0.0 if cluster is None else sum(place.moved for place in plan.places.values()) / cluster.network
+    return sum(seconds_of(plan, step) or 0.0 for step in plan.steps) + moving
+
+
 def why_local(hop: Hop, facts: FactTable, machine: Machine) -> str:
     """Why an operator is not computed on a device, for operands that lie in the memory of the machine."""
     if not machine.devices:
