@@ -36,6 +36,11 @@ class Given:
     cells: int = 300_000  # of columns
     made: list[int] = field(default_factory=list)
 
+    @property
+    def power(self) -> int:
+        """The power of two up to the columns."""
+        return 1 << self.cols.bit_length() - 1
+
     def x(self, rows: int | None = None, cols: int | None = None) -> Any:
         rows, cols = rows or self.rows, cols or self.cols
         rng = np.random.default_rng((self.seed, rows, cols))
@@ -149,8 +154,8 @@ CALLS: Final[dict[str, Callable[[Given], list[Any]]]] = {
     "einsum": lambda g: ["ij,jk->ik", g.x(g.rows, g.cols), g.x(g.cols, g.side)],
     **{name: lambda g: [g.solvable()] for name in ("inv", "cholesky", "det", "eigen", "lu", "sqrtMatrixJava")},
     "stft": lambda g: [g.array(10, 10_000), 256, 128],
-    "fft_linearized": lambda g: [g.x(g.rows, 512)],
-    "ifft_linearized": lambda g: [g.x(g.rows, 512), g.x(g.rows, 512)],
+    "fft_linearized": lambda g: [g.x(g.rows, g.power)],
+    "ifft_linearized": lambda g: [g.x(g.rows, g.power), g.x(g.rows, g.power)],
     "fft": lambda g: [g.x(1024, 512)],
     "ifft": lambda g: [g.x(1024, 512), g.x(1024, 512)],
     "conv2d": lambda g: _conv(g.x(20, _PIXELS), g.array(8, 75)),
