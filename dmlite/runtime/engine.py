@@ -117,7 +117,8 @@ class Engine:
     # ------------------------------------------------------------ generated functions
     def _function(self, instance: FunctionInstance, *, is_main: bool = False) -> Callable[..., Any]:
         name = "main" if is_main else f"f{next(self._numbers)}_{instance.name}"
-        hot = self._loop_name if self.config.compile and (self.stats is None or not self.stats.sizes) else None
+        may_compile = self.config.compile and self.config.exec != "dask" and (self.stats is None or not self.stats.sizes)
+        hot = self._loop_name if may_compile else None
         writer = FunctionWriter(instance, self._block_name, self._call_name, is_main=is_main, loop_name=hot, remote_name=self._remote_name)
         code = writer.write(name)
         for block_name, block in code.blocks.items():

@@ -32,7 +32,8 @@ HELP: Final[dict[str, Help]] = {
   --memory SIZE           what the script may take, as 8GB (70 % of what is free); what cannot fit is refused before it runs
   -f FILE, -s TEXT        the script, in a file or as text; FILE may be - for stdin
   --exec MODE             where operators may run: auto (the default), local, or dask (all that is large enough to be cut)
-  --cluster ADDRESS       of a Dask scheduler; without it, processes of this machine are started when a plan needs them
+  --cluster ADDRESS       of a Dask scheduler, as tcp://HOST:8786, or tls://... with the security of dask's configuration; without
+                          it, processes of this machine are started when a plan needs them, and end with the script
   --debug                 show Python frames with errors
 """,
     ),

@@ -81,7 +81,7 @@ def _script(name: str) -> Script:
     return dml(ALS).input(X=RATINGS).output("w")
 
 
-@pytest.mark.parametrize(("name", "chunk"), [("LR-CG", 40_000), ("ALS", 4_000_000)])
+@pytest.mark.parametrize(("name", "chunk"), [("LR-CG", 40_000), ("ALS", 1_000_000)])
 def test_a_killed_worker_changes_nothing(name, chunk, address, capfd):
     script = _script(name)
     with settings(exec="dask", cluster=address, chunk=chunk):
@@ -91,7 +91,8 @@ def test_a_killed_worker_changes_nothing(name, chunk, address, capfd):
         cluster.close()  # a new session, which has told of no loss
         with at_each_submission(kill_at(count[0] // 2)):
             found = script.execute().get("w").toNumPy()
-    np.testing.assert_allclose(found, undisturbed, rtol=1e-9)
+    # BLAS rounds as the addresses of its operands are, which differ from run to run
+    np.testing.assert_allclose(found, undisturbed, rtol=1e-10, atol=1e-10 * np.max(np.abs(undisturbed)))
     assert capfd.readouterr().err == "dmlite: a worker was lost; what it held is computed again\n"
 
 

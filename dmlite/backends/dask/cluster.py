@@ -24,7 +24,7 @@ from dmlite.hop.machine import Cluster, cluster_of
 
 _SMALL: Final = 1 << 15  # bytes of a value that travels with every task that needs it
 _AT_ONCE: Final = 8  # partial results that are joined by one task
-_PATIENCE: Final = 5  # seconds that a cluster may take to get its first worker, or to let go of a client
+_PATIENCE: Final = 10  # seconds that a cluster may take to get its first worker, or to let go of a client
 
 
 class Session:
