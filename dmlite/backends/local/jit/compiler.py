@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +44,38 @@ def main() -> None:
         answer = {"path": request["path"], "error": None}
         _expect_within(_LONGEST)
         try:
-            keep(Path(request["path"]), compiled(request["source"], request["name"], request["kinds"]))
+            path = Path(request["path"])
+            before = _written(path)
+            with _alone(path):
+                if _written(path) == before:  # no other process has compiled it meanwhile
+                    keep(path, compiled(request["source"], request["name"], request["kinds"]))
         except Exception as error:  # the one who asked goes on with plain kernels
             answer["error"] = f"{type(error).__name__}: {error}"
         _expect_within(0)
         print(json.dumps(answer), flush=True)
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """One process at a time compiles what belongs into that file: the workers of a cluster ask for the same at the same time."""
+    try:
+        from fcntl import LOCK_EX, flock
+    except ImportError:  # compiled twice, the same is written twice
+        yield
+        return
+    lock = path.with_suffix(".lock")
+    with open(lock, "w") as file:
+        flock(file, LOCK_EX)
+        yield
+        lock.unlink(missing_ok=True)
+
+
+def _written(path: Path) -> int:
+    """When a file was written, 0 if there is none."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _expect_within(seconds: int) -> None:
