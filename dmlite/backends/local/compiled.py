@@ -8,6 +8,8 @@ from __future__ import annotations
 import threading
 import warnings
 from collections.abc import Callable
+from importlib.util import source_hash
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
@@ -52,7 +54,7 @@ class _Background:
         try:
             import numba
 
-            folder = cache_folder() / "numba"
+            folder = cache_folder() / "numba" / _sources()
             folder.mkdir(parents=True, exist_ok=True)
             others, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(folder)  # functions remember it when they are defined
             try:
@@ -63,6 +65,14 @@ class _Background:
             warnings.warn(f"compiled kernels are not available, others do the work: {error}", stacklevel=2)
         else:
             self.module, self.dense = native, native_dense
+
+
+def _sources() -> str:
+    """A name for the state of all that compiled kernels are made of: Numba looks only at the file that a kernel stands in, not at those
+    of the functions that it calls."""
+    here = Path(__file__).parent
+    files = [*sorted(here.glob("native*.py")), here / "jit" / "lanes.py"]
+    return source_hash(b"".join(f.read_bytes() for f in files)).hex()
 
 
 _background: Final = _Background()
