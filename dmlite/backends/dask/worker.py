@@ -66,8 +66,10 @@ _functions: Final = _Functions()
 
 
 def loaded(part: Any) -> Any:
-    """A chunk, made now if nobody has yet."""
-    return part.load() if isinstance(part, Lazy) else part
+    """A chunk, made now if nobody has yet. One that another worker sent may lie at any byte, where NumPy cannot give it to BLAS."""
+    if isinstance(part, Lazy):
+        return part.load()
+    return part.copy() if isinstance(part, np.ndarray) and not part.flags.aligned else part
 
 
 def run(code: Shipped, *operands: Any) -> Any:
