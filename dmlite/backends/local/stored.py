@@ -152,7 +152,11 @@ def in_rows(
     with BLAS.alone():
         parts = in_ranges([*range(0, rows, step), rows], run)
     columns = zip(ends, targets, zip(*parts, strict=True), strict=True)
-    return tuple(reduce(end, found) if callable(end) else target for end, target, found in columns)
+    return tuple(_as_scalar(reduce(end, found)) if callable(end) else target for end, target, found in columns)
+
+
+def _as_scalar(x: Any) -> Any:
+    return float(x) if isinstance(x, np.generic) else x
 
 
 def _rows(w: Matrix, low: int, high: int) -> Matrix:
