@@ -260,7 +260,8 @@ def test_chunks_of_parts():
     few = parts.Rows("b", "binary", 0, 2, 1, None, (0, 0))
     spans = lambda about: [[(r.path, r.low, r.high) for r in g] for g in parts.chunks([few, part, few, few], about)]  # noqa: E731
     assert spans(8) == [[("b", i, i + 1)] for i in (0, 1)] + [[("a", i, i + 1)] for i in range(10)] + 2 * [[("b", 0, 1)], [("b", 1, 2)]]
-    assert spans(40) == [[("b", 0, 2)], [("a", 0, 5)], [("a", 5, 10)], [("b", 0, 2), ("b", 0, 2)]]
+    assert spans(40) == [[("b", 0, 2)], [("a", 0, 5)], [("a", 5, 10)], [("b", 0, 2)], [("b", 0, 2)]]
+    assert spans(90) == [[("b", 0, 2)], [("a", 0, 10)], [("b", 0, 2), ("b", 0, 2)]]
     assert spans(1000) == [[("b", 0, 2), ("a", 0, 10), ("b", 0, 2), ("b", 0, 2)]]
 
 

@@ -10,6 +10,7 @@ import itertools
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 
@@ -20,6 +21,8 @@ from dmlite.runtime.io import binary, parquet
 from dmlite.runtime.io.files import parts_of, reporting
 from dmlite.runtime.io.meta import Meta, with_sizes
 from dmlite.runtime.io.table import pack, stack
+
+_FAIR: Final = 0.2  # of the bytes of a chunk
 
 
 @dataclass(frozen=True)
@@ -118,11 +121,14 @@ def peek(meta: Meta) -> Meta:
 
 
 def chunks(files: Iterable[Rows], about: float) -> list[tuple[Rows, ...]]:
-    """Files put together, and cut, so that each group has about so many bytes."""
+    """Files cut, and small ones put together, so that each group has about so many bytes.
+
+    What is put together is copied whenever it is read, so files of a fair size are left alone.
+    """
     groups: list[list[Rows]] = []
     size = float("inf")
     for piece in (p for f in files if f.high > f.low for p in f.cut(int(-(-f.bytes // about)))):
-        if size + piece.bytes > about:
+        if size >= _FAIR * about or size + piece.bytes > about:
             groups.append([])
             size = 0.0
         groups[-1].append(piece)
