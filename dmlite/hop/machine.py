@@ -40,6 +40,7 @@ class Cluster:
     cores    of each
     network  bytes a second into or out of one
     task     seconds that the scheduler takes for a task, one after the other
+    submit   seconds until tasks that do not go on with others begin
     wait     seconds until a result is here after the last task that it needs
     chunk    bytes of a chunk, about, that a matrix is cut into
     """
@@ -47,9 +48,10 @@ class Cluster:
     workers: int
     memory: int
     cores: int = 1
-    network: float = 1e9
+    network: float = 3.5e8
     task: float = 5e-4
-    wait: float = 5e-3
+    submit: float = 8e-3
+    wait: float = 3e-3
     chunk: int = 64 << 20
 
 

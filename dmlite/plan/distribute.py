@@ -141,7 +141,7 @@ class Distributor:
         cluster = self._cluster
         seconds = estimate(hop, self.facts, self.machine).seconds or 0.0
         cores = cluster.workers * cluster.cores
-        starting = 0.0 if self._joins_others(hop) else cluster.task * self._chunks(hop)
+        starting = 0.0 if self._joins_others(hop) else cluster.submit + cluster.task * self._chunks(hop)
         role = self.roles[hop]
         waiting = cluster.wait if isinstance(role, Role) and role.join is not None else 0.0
         return seconds * self.machine.cores / cores + starting + waiting
