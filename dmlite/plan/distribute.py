@@ -28,6 +28,7 @@ from dmlite.plan.room import BROADCAST, Room, room_of
 COLLECT: Final = "collect"
 _TAKES_ALL: Final = frozenset({"write"})  # operators that run here and take values wherever they lie
 _SHARE: Final = 0.5  # of the budget that one collected value may take
+_HELD: Final = 16  # times the memory of all workers that a matrix may take, most of it on their disks
 _LARGE: Final = 0.02  # of the budget from which on making a value elsewhere helps
 _CERTAIN: Final = 16  # times the least size from which on what is forced onto workers runs there; below, it does where that is cheaper
 
@@ -78,6 +79,9 @@ class Distributor:
             return None
         if self._largest(hop) < self.least:
             self.reasons[hop] = "too small to be cut"
+            return None
+        if self._largest(hop) > _HELD * self._cluster.workers * self._cluster.memory:
+            self.reasons[hop] = f"{human(self._largest(hop))} are more than the workers can hold, on their disks too"
             return None
         if any(self._bytes(a) > BROADCAST * self._cluster.memory for a in self._whole(hop, role)):
             self.reasons[hop] = f"an operand that every worker needs takes more than {BROADCAST:.0%} of its memory"
