@@ -59,7 +59,8 @@ class Distributor:
     free: frozenset[str] = frozenset()  # live-ins whose memory does not count
 
     roles: dict[Hop, Role | Room] = field(default_factory=dict)
-    reasons: dict[Hop, str] = field(default_factory=dict)
+    reasons: dict[Hop, str] = field(default_factory=dict)  # why there
+    absent: dict[Hop, str] = field(default_factory=dict)  # why not
 
     def distribute(self, roots: list[Root], spans: Mapping[Hop, Span]) -> Distribution:
         """Raises DMLRuntimeError at an operator that fits nowhere."""
@@ -75,16 +76,16 @@ class Distributor:
     def _role(self, hop: Hop) -> Role | Room | None:
         role = room_of(hop, self.facts) or role_of(hop, self.facts)
         if role is None:
-            self.reasons[hop] = "the workers have no kernel for it" if self._is_about_matrices(hop) else "not about matrices"
+            self.absent[hop] = "the workers have no kernel for it" if self._is_about_matrices(hop) else "not about matrices"
             return None
         if self._largest(hop) < self.least:
-            self.reasons[hop] = "too small to be cut"
+            self.absent[hop] = "too small to be cut"
             return None
         if self._largest(hop) > _HELD * self._cluster.workers * self._cluster.memory:
-            self.reasons[hop] = f"{human(self._largest(hop))} are more than the workers can hold, on their disks too"
+            self.absent[hop] = f"{human(self._largest(hop))} are more than the workers can hold, on their disks too"
             return None
         if any(self._bytes(a) > BROADCAST * self._cluster.memory for a in self._whole(hop, role)):
-            self.reasons[hop] = f"an operand that every worker needs takes more than {BROADCAST:.0%} of its memory"
+            self.absent[hop] = f"an operand that every worker needs takes more than {BROADCAST:.0%} of its memory"
             return None
         return role
 
@@ -130,7 +131,7 @@ class Distributor:
         if hop in self.pinned:
             return inf
         if hop.op in _TAKES_ALL:
-            self.reasons[hop] = "workers write what they hold"
+            self.absent[hop] = "workers write what they hold"
             return self.machine.call
         needed = footprint(hop, self.facts, expected, 0.0)
         given = sum(self._bytes(a) for a in set(hop.args) if a.op == LIVE_IN and a.value in self.free)
@@ -242,7 +243,7 @@ class Distributor:
         needed = footprint(hop, self.facts, expected, 0.0)
         size = "" if needed is None else f" needs {human(needed.total)}, more than the {human(self.machine.budget)} that a program may take"
         return DMLRuntimeError(
-            f"'{BY_NAME[hop.op].dml}'{size} here, and has no kernel for workers",
+            f"'{BY_NAME[hop.op].dml}'{size} here; {self.absent.get(hop, 'the workers have no kernel for it')}",
             spans.get(hop),
             "allow more with --memory, or use fewer rows or columns",
         )
@@ -312,7 +313,7 @@ class Distributor:
 
     def _placement(self, hop: Hop, there: frozenset[Hop]) -> Placement:
         if hop not in there:
-            return Placement(LOCAL, self.reasons.get(hop, "cheaper here"))
+            return Placement(LOCAL, self.absent.get(hop, "cheaper here"))
         reason = self.reasons.get(hop)
         if reason is None:
             lies = [a for a in hop.args if self._is_chunked(a, there)]

@@ -180,6 +180,11 @@ def check(plan: BlockPlan, budget: float, beside: float, given: frozenset[str]) 
             raise _refusal(need, plan.facts, budget, beside)
 
 
+def fits(plan: BlockPlan, budget: float, given: frozenset[str]) -> bool:
+    """Whether no step certainly needs more than the budget."""
+    return all(need.total <= budget for need in Holding(plan, at_least, 0.0, given).needs())
+
+
 def _refusal(need: Need, facts: FactTable, budget: float, beside: float) -> DMLRuntimeError:
     hop = need.step.hop
     operands = sum(bytes_of(facts[a], at_least) or 0.0 for a in dict.fromkeys(hop.args))

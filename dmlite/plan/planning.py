@@ -10,7 +10,7 @@ from dmlite.hop.infer import FactTable
 from dmlite.hop.machine import Machine
 from dmlite.hop.program import Block, Root
 from dmlite.plan.distribute import Distributor
-from dmlite.plan.memory import check, exceeds, peak_of
+from dmlite.plan.memory import exceeds, fits, peak_of
 from dmlite.plan.physical import BlockPlan, Planner
 
 _CUT: Final = 1 << 10  # parts that a chunk of the usual size could be cut into again
@@ -47,9 +47,9 @@ def plan_of(
         return plan
     try:
         return _distributed(roots, facts, block, machine, config, chunked)
-    except DMLRuntimeError:
-        if not show:
-            check(plan, machine.budget, 0.0, given)
+    except DMLRuntimeError as nowhere:
+        if not show and not fits(plan, machine.budget, given):
+            raise nowhere from None
         return plan  # it is not certain that it does not fit
 
 
