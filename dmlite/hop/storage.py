@@ -20,6 +20,7 @@ _SPARSE_IF_LARGE: Final = frozenset(["rand", "table", "table_dims", "diag"])
 _ARRAY_MODULES: Final = frozenset(["aggregate", "convolution", "pooling"])
 _ARRAYS: Final = frozenset(["outer", "mmchain", "mmchain_w", "mmchain_y", "bias_add"])
 _PRODUCTS: Final = frozenset(["matmul", "tmm"])
+_FACTORS: Final = {"left": 1, "right": 2}  # the operand that a weighted operator multiplies its cells by, and from which side
 _PARTS: Final = frozenset(["index", "leftindex"])
 
 
@@ -29,8 +30,11 @@ def is_dense(hop: Hop, result: Fact, operands: list[Fact]) -> bool:
         return False
     if hop.op in _PARTS:
         return operands[0].dense
-    if hop.op in _ARRAYS or BY_NAME[hop.op].kernel.split(".")[0] in _ARRAY_MODULES:
+    module, side = BY_NAME[hop.op].kernel.split(".")[0], hop.op.rpartition("_")[2]
+    if hop.op in _ARRAYS or module in _ARRAY_MODULES:
         return True
+    if module == "weighted" and side in _FACTORS:
+        return operands[_FACTORS[side]].dense
     if hop.op in _PRODUCTS:
         return operands[0].dense or operands[1].dense
     if hop.op == "fill":

@@ -22,6 +22,8 @@ IMAGES = (literal((80, 1, 6, 10)), literal((1, 1, 3, 3)), literal((1, 1)), liter
 S, D = live_in("S"), live_in("D")
 FILTER, GRADIENT = make("fill", map(literal, (1, 1, 9, True))), make("fill", map(literal, (0, 80, 32, True)))
 POOLED = make("fill", map(literal, (0, 80, 15, True)))
+SIDES = [op for op, row in BY_NAME.items() if row.kernel.startswith("weighted.") and op.endswith(("_right", "_left"))]
+THIN, THIN_SPARSE = make("tsmm_left", (D,)), make("tsmm_left", (S,))
 POOL = (literal((80, 1, 6, 10)), literal((2, 2)), literal((2, 2)), literal((0, 0)))
 
 
@@ -65,6 +67,17 @@ def test_aggregates(op, x):
 )
 def test_arrays(hop):
     assert claimed_and_true(hop) == (True, True)
+
+
+@pytest.mark.parametrize("op", SIDES)
+@pytest.mark.parametrize("w", [S, D], ids=["S", "D"])
+def test_products_with_weighted_cells(op, w):
+    beside = {"wdivmm_div": (literal(None),), "wdivmm_minus_weighted": (S,)}.get(op.rpartition("_")[0], ())
+    dense, sparse = (D, THIN_SPARSE), (S, THIN)
+    outer, inner = (sparse, dense) if op.endswith("_right") else (dense, sparse)
+    with np.errstate(all="ignore"):
+        assert claimed_and_true(make(op, (w, *outer, *beside))) == (True, True)
+    assert not FactTable(FACTS)[make(op, (w, *inner, *beside))].dense
 
 
 @pytest.mark.parametrize(
