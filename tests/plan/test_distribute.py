@@ -120,7 +120,10 @@ def test_small_matrices_on_workers_are_collected():
 def test_what_fits_nowhere_is_refused_with_line_and_bytes():
     with settings(memory=2 * GB, exec="auto"), pytest.raises(DMLError) as error:
         compile(Unit("Y = rand(rows=20000, cols=20000)\nZ = inv(Y)", outputs=["Z"], machine=MACHINE))
-    assert "<script>:2:5: error: 'inv' needs 10.6 GB, more than the 2.1 GB that a program may take here; the workers have no kernel for it" in str(error.value)
+    assert (
+        "<script>:2:5: error: 'inv' needs 10.6 GB, more than the 2.1 GB that a program may take here; the workers have no kernel for it"
+        in str(error.value)
+    )
 
 
 def test_more_than_all_disks_hold_is_refused():
