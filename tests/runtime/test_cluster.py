@@ -269,16 +269,26 @@ print(workers[0].is_running())
     assert marked.have_ended()
 
 
+def _interruptible() -> None:
+    """Tests that run in the background of a shell are started with interrupts ignored, which children inherit."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_no_process_outlives_an_interrupted_script(number):
     marked = Marked()
     command = [*COMMAND, "-s", LONG, "--exec", "dask"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=marked.environment) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "begun\n"
-        assert len(marked.alive()) > 3
-        process.send_signal(number)
-        output, errors = process.communicate(timeout=60)
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=marked.environment, preexec_fn=_interruptible
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "begun\n"
+            assert len(marked.alive()) > 3
+            process.send_signal(number)
+            output, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()
     expected = (130, "", "dmlite: interrupted\n") if number == signal.SIGINT else (-number, "", "")
     assert (process.returncode, output, errors) == expected
     assert marked.have_ended()
