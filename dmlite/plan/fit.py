@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 
 from dmlite.config import Config
 from dmlite.hop.infer import FactTable
@@ -22,16 +23,20 @@ def refuse_program(program: Program, config: Config, machine: Machine) -> None:
     Without a limit that was set, inputs are not counted, since what they take is not free any more.
     """
     given = frozenset(program.main.params) if config.memory is None else frozenset()
-    _Program(config, machine, given, whereabouts(program, config, machine)).check(program.main.body)
+    _Program(program, config, machine, given).check(program.main.body)
 
 
 class _Program:
     """Walks what certainly runs, with what is known of the sizes of variables."""
 
-    def __init__(self, config: Config, machine: Machine, given: frozenset[str], chunked: Mapping[int, frozenset[str]]):
-        self.config, self.machine, self.given = config, machine, given
+    def __init__(self, program: Program, config: Config, machine: Machine, given: frozenset[str]):
+        self.program, self.config, self.machine, self.given = program, config, machine, given
         self.sizes: dict[str, float] = {}
-        self.chunked = chunked
+
+    @cached_property
+    def chunked(self) -> Mapping[int, frozenset[str]]:
+        """What lies on workers when each block begins; most programs never ask."""
+        return whereabouts(self.program, self.config, self.machine)
 
     def check(self, nodes: list[Node]) -> None:
         for node in nodes:
@@ -48,8 +53,8 @@ class _Program:
         names = block.live_after.difference(block.inputs, block.outputs)
         beside = sum(self.sizes.get(name, 0.0) for name in names)
         there: set[str] = set()
-        chunked = self.chunked.get(id(block), frozenset())
-        if chunked or exceeds(facts, block.roots, self.machine.budget - beside):
+        if exceeds(facts, block.roots, self.machine.budget - beside):
+            chunked = self.chunked.get(id(block), frozenset())
             roots, _ = optimise(block, facts, self.config.opt_level)
             plan = plan_of(roots, facts, block, self.machine, self.config, chunked)
             check(plan, self.machine.budget, beside, self.given)

@@ -26,9 +26,9 @@ def whereabouts(program: Program, config: Config, machine: Machine) -> Mapping[i
         return {}
     walk = _Walk(program, config, machine)
     for _ in range(_ROUNDS):
-        before = dict(walk.found)
+        before = (dict(walk.found), dict(walk.ends))
         walk.function(program.main, frozenset())
-        if walk.found == before:
+        if (walk.found, walk.ends) == before:
             break
     return walk.found
 
@@ -39,6 +39,7 @@ class _Walk:
         self.found: dict[int, frozenset[str]] = {}
         self.given: dict[str, frozenset[str]] = {}  # parameters of functions that lie there
         self.results: dict[str, frozenset[str]] = {}
+        self.ends: dict[int, frozenset[str]] = {}  # what lies there behind loops and branches, by the walk before
         self.read: set[str] = set()  # variables that came from files
 
     def function(self, function: FunctionInstance, given: frozenset[str]) -> frozenset[str]:
@@ -61,8 +62,10 @@ class _Walk:
             elif isinstance(node, CallNode):
                 self._call(node, there)
             else:
-                for inner in (*children(node), *children(node)):  # twice: what one round of a loop makes, the next one reads
+                there |= self.ends.get(id(node), frozenset())  # what one round of a loop makes, the next one reads
+                for inner in children(node):
                     self._nodes(inner, there)
+                self.ends[id(node)] = frozenset(there)
 
     def _call(self, node: CallNode, there: set[str]) -> None:
         function = self.program.functions[node.function]
