@@ -20,7 +20,7 @@ from dmlite.backends.local.threads import in_ranges
 from dmlite.config import cache_folder, config
 
 WORTH: Final = 1 << 20  # multiplications of one call from which on a compiled function is wanted
-START: Final = 1 << 27  # multiplications that plain kernels have done before loading Numba, its seconds and its memory, is worth it
+START: Final = 1 << 29  # multiplications that plain kernels have done before loading Numba, its seconds and its memory, is worth it
 _THREADED: Final = 1 << 21  # of one call from which on threads share it
 RANGES: Final = 16  # of rows, which threads take one after another; as many on every machine, so that sums are the same
 _SUMMED: Final = 4  # the same where every range has a result of its own

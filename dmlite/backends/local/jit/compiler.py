@@ -6,6 +6,7 @@ It ends when its input does: with the process that started it, or as soon as wha
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from dmlite.backends.local.jit.store import HEADER, target_machine
 from dmlite.config import keep
 
 _LONGEST = 120  # seconds
+_PATIENCE = 10  # the program goes first: a loop that comes late costs little, a program that waits for cores more
 _TYPES = {"n": int64, "d": float64, "a": types.CPointer(float64), "i": types.CPointer(int32), "l": types.CPointer(int64)}
 
 
@@ -38,6 +40,8 @@ def compiled(source: str, name: str, kinds: str) -> bytes:
 
 
 def main() -> None:
+    if hasattr(os, "nice"):
+        os.nice(_PATIENCE)
     blas.linked()
     for line in sys.stdin:
         request = json.loads(line)
