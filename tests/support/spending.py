@@ -63,14 +63,14 @@ def watched() -> Iterator[Spending]:
         planned.spent = Spent(after, frozenset(block.inputs), frozenset(block.outputs))
         return roots, firings
 
-    def counting(self: engine.Engine, name: str, source: str, lines: Any, namespace: dict[str, Any]) -> Callable[..., Any]:
+    def counting(self: engine.Engine, name: str, source: str, lines: Any, namespace: dict[str, Any], *more: Any) -> Callable[..., Any]:
         """The last line of a plan counts too; a function around it would be one more owner of what is stored into in place."""
         if hasattr(planned, "spent"):
             begin, _, end = source.rpartition("    return ")
             source = f"{begin}    spend(); return {end}"
             namespace["spend"] = partial(found.spent.append, planned.spent)
             del planned.spent
-        return load(self, name, source, lines, namespace)
+        return load(self, name, source, lines, namespace, *more)
 
     with mock.patch.object(engine, "optimise", weighed), mock.patch.object(engine.Engine, "_load", counting):
         yield found
