@@ -129,6 +129,9 @@ class Session:
         try:
             with progress(self.client):
                 return self.client.gather(futures)
+        except KeyboardInterrupt:
+            logging.getLogger("asyncio").addFilter(_was_awaited)
+            raise
         except Exception as error:
             raise explained(error, self) from None
 
@@ -140,6 +143,11 @@ class Session:
                 self.client.close(timeout=_PATIENCE)
         if self._processes is not None:
             self._processes.close()
+
+
+def _was_awaited(record: logging.LogRecord) -> bool:
+    """Not a message about a result that an interrupted script no longer waits for."""
+    return "never retrieved" not in record.getMessage()
 
 
 def join_all(join: str, *parts: Any) -> Any:
@@ -218,7 +226,7 @@ sessions: Final = _Sessions()
 
 @atexit.register
 def _leave() -> None:
-    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # which would tell of results that an interrupted script did not wait for
+    logging.getLogger("asyncio").addFilter(_was_awaited)
     sessions.close()
 
 
