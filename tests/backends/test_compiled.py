@@ -44,6 +44,7 @@ def test_products(always, rows, cols, k):
 def test_products_with_few_columns(always, k):
     """Rows of results that are whole strips, and rows that are not; a zero that is stored meets no NaN."""
     x, b = sparse(70, 30, 0.3), np.random.default_rng(k).normal(size=(30, k))
+    # up to 30 terms about 1 in another order and with fused additions: some units of the last place, also where they cancel
     np.testing.assert_allclose(matmul.matmul(x, b), x.toarray() @ b, rtol=1e-12, atol=1e-12)
     x.data[3], b[x.indices[3], k - 1] = 0.0, np.nan
     expected = np.isin(np.arange(70), sampled.row_numbers(x)[(x.indices == x.indices[3]) & (x.data != 0)])

@@ -37,10 +37,13 @@ def same(a: Any, b: Any) -> bool:
     if isinstance(a, list):
         return isinstance(b, list) and len(a) == len(b) and all(map(same, a, b))
     if isinstance(a, np.ndarray):
+        # totals of chunks are added in another order; where terms cancel, their own size decides about the digits that are left
         scale = np.max(np.abs(a[np.isfinite(a)]), initial=0.0)
         return isinstance(b, np.ndarray) and a.shape == b.shape and np.allclose(b, a, rtol=1e-10, atol=1e-12 * scale, equal_nan=True)
     if isinstance(a, float):
-        return isinstance(b, float) and np.isclose(b, a, rtol=1e-10, atol=0.0, equal_nan=True)
+        return isinstance(b, float) and np.isclose(
+            b, a, rtol=1e-10, atol=0.0, equal_nan=True
+        )  # as above, but a number has no larger one beside it
     return type(a) is type(b) and a == b
 
 

@@ -25,7 +25,7 @@ from dmlite.backends.dask import cluster, connect, given
 from dmlite.backends.dask.processes import Processes
 from dmlite.backends.dask.progress import progress
 from dmlite.hop.machine import Cluster
-from tests.support.commands import COMMAND
+from tests.support.commands import COMMAND, interruptible
 
 PLANNED = Cluster(2, 1 << 30)
 SUMS = "Z = X * 2 + rowSums(X); s = sum(Z)"
@@ -117,7 +117,7 @@ def test_regions_whose_operands_need_care(text, address):
     expected = dml(text).input(**inputs).output("r").execute().get("r").toNumPy()
     with settings(exec="dask", cluster=address, chunk=50_000):
         found = dml(text).input(**inputs).output("r").execute().get("r").toNumPy()
-    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)  # sums of 300 positive terms, by chunks in another order
 
 
 _SECURE = """
@@ -132,6 +132,7 @@ with LocalCluster(protocol="tls://", security=security, **options) as cluster:
 """
 
 
+# a certificate that nobody else has seen must be made here; Python's standard library cannot, and no package is worth it for one test
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="makes a certificate with openssl")
 def test_tls_takes_the_security_of_the_configuration_of_dask(tmp_path, monkeypatch):
     import dask
@@ -269,17 +270,12 @@ print(workers[0].is_running())
     assert marked.have_ended()
 
 
-def _interruptible() -> None:
-    """Tests that run in the background of a shell are started with interrupts ignored, which children inherit."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_no_process_outlives_an_interrupted_script(number):
     marked = Marked()
     command = [*COMMAND, "-s", LONG, "--exec", "dask"]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=marked.environment, preexec_fn=_interruptible
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=marked.environment, preexec_fn=interruptible
     ) as process:
         try:
             assert process.stdout is not None

@@ -39,6 +39,7 @@ def run(text: str, inputs, *outputs: str, **changes):
 
 
 def same(found, expected):
+    """To the 1e-8 that is promised: sums by chunks round otherwise, which iterations carry on; cells near 0 by the size of the largest."""
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-8, atol=1e-8 * np.max(np.abs(other)))
 

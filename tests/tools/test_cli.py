@@ -11,7 +11,7 @@ import pytest
 
 from dmlite.tools.cli import COMMANDS
 from dmlite.tools.options import dollar_value
-from tests.support.commands import COMMAND, script
+from tests.support.commands import COMMAND, interruptible, script
 
 pytestmark = pytest.mark.usefixtures("folder")
 
@@ -286,7 +286,12 @@ def test_closed_and_narrow_streams():
 def test_interruption():
     script("print('on')\nwhile (TRUE) { x = 1 }")
     process = subprocess.Popen(
-        [*COMMAND, "x.dml"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"}
+        [*COMMAND, "x.dml"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        preexec_fn=interruptible,
     )
     assert process.stdout is not None
     process.stdout.readline()

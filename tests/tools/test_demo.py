@@ -15,6 +15,7 @@ import pytest
 from dmlite.errors import DMLError
 from dmlite.tools import demo
 from dmlite.tools.demo import BROKEN, HEALTHY, Findings, run_demo, sparkline
+from tests.support.commands import interruptible
 from tests.support.reference_models import lorenz
 
 
@@ -83,7 +84,7 @@ def test_a_folder_that_cannot_be(tmp_path):
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 def test_interruption_leaves_nothing_half_written(tmp_path):
     command = [sys.executable, "-m", "dmlite", "demo", "--out", str(tmp_path)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path, preexec_fn=interruptible)
     assert process.stdout is not None
     assert any("loss" in line for line in iter(process.stdout.readline, ""))
     process.send_signal(signal.SIGINT)
