@@ -15,7 +15,7 @@ from dmlite.hop.facts import Fact
 from dmlite.hop.infer import FactTable
 from dmlite.hop.node import LITERAL, LIVE_IN, Hop, literal, live_in, make, users
 from dmlite.hop.ops import BY_NAME
-from dmlite.plan.regions import JOINS, is_product
+from dmlite.plan.regions import JOINS, Grouping, is_product
 from dmlite.plan.room import Room, takes_all_rows
 
 _WHOLE_JOINS: Final[Mapping[str, str]] = {
@@ -227,7 +227,7 @@ def _of_chunk(fact: Fact, rows: int | None) -> Fact:
     return replace(fact, rows=rows, nnz=nnz, nnz_min=0, nnz_avg=share, structure=fact.structure & {"rows_sum_to_one"})
 
 
-class ChunkRegions:
+class ChunkRegions(Grouping):
     """Finds the chunk regions of one block. there: how the operators run that workers run."""
 
     def __init__(self, order: Sequence[Hop], roots: Iterable[Hop], facts: FactTable, there: Mapping[Hop, Role | Room]):
@@ -262,14 +262,6 @@ class ChunkRegions:
     def _rows(self, members: set[Hop]) -> int | None:
         hop = next(iter(members))
         return self.facts[parts(hop, self.roles[hop])[0]].rows
-
-    def _merge(self, one: set[Hop], other: set[Hop]) -> None:
-        if one is other or self._rows(one) != self._rows(other):
-            return
-        union = one | other
-        if self._can_run_at_once(union):
-            for hop in union:
-                self.home[hop] = union
 
     def _can_run_at_once(self, members: set[Hop]) -> bool:
         """Whether nothing outside has to run between two members, and no member needs the joined result of another."""

@@ -120,7 +120,28 @@ def is_total(hop: Hop) -> bool:
     return hop.op in JOINS or is_product(hop)
 
 
-class Regions:
+class Grouping:
+    """Operators in groups that run together. home: the group of each."""
+
+    home: dict[Hop, set[Hop]]
+
+    def _merge(self, one: set[Hop], other: set[Hop]) -> None:
+        """Make one group of two, where both are about as many rows and that may run."""
+        if one is other or self._rows(one) != self._rows(other):
+            return
+        union = one | other
+        if self._can_run_at_once(union):
+            for hop in union:
+                self.home[hop] = union
+
+    def _rows(self, members: set[Hop]) -> int | None:
+        raise NotImplementedError
+
+    def _can_run_at_once(self, members: set[Hop]) -> bool:
+        raise NotImplementedError
+
+
+class Regions(Grouping):
     """Finds the regions of one block. taken: operators that run otherwise."""
 
     def __init__(self, order: Sequence[Hop], roots: Iterable[Hop], facts: FactTable, taken: Iterable[Hop] = ()):
@@ -210,14 +231,6 @@ class Regions:
         return fact.is_matrix and fact.dense and (fact.cells or 0) >= REGION_CELLS and (fact.rows or 0) > 1
 
     # ------------------------------------------------------------ what may run together
-    def _merge(self, one: set[Hop], other: set[Hop]) -> None:
-        if one is other or self._rows(one) != self._rows(other):
-            return
-        union = one | other
-        if self._can_run_at_once(union):
-            for hop in union:
-                self.home[hop] = union
-
     def _rows(self, members: set[Hop]) -> int | None:
         return self.facts[parts(next(iter(members)), self.facts)[0]].rows
 

@@ -22,7 +22,7 @@ from dmlite.config import config
 from dmlite.hop.cost import cost_of, estimate
 from dmlite.hop.facts import Fact
 from dmlite.hop.infer import FactTable
-from dmlite.hop.node import LITERAL, Hop, literal, make, postorder
+from dmlite.hop.node import LITERAL, Hop, literal, make, postorder, users
 from dmlite.hop.ops import BY_NAME
 from dmlite.hop.program import Block, Root
 from dmlite.hop.verify import verify
@@ -137,7 +137,7 @@ def _explore(block: Block, facts: FactTable, rules: tuple[Rule, ...], bindings: 
     """The roots with every region in its cheapest form, and one entry for each value that is computed in another way."""
     roots = [r.hop for r in block.roots]
     theory = _theory(bindings, equalities(rules, config().disabled_rules))
-    uses = _users(roots)
+    uses = users(postorder(roots), roots)
     done: dict[Hop, Hop] = {}
     firings: list[Firing] = []
     left = SECONDS
@@ -162,17 +162,6 @@ def _explore(block: Block, facts: FactTable, rules: tuple[Rule, ...], bindings: 
                         block.spans.setdefault(inner, span)
     _rebuild(roots, done)
     return [Root(r.name, done[r.hop]) for r in block.roots], firings
-
-
-def _users(roots: Sequence[Hop]) -> dict[Hop, set[Hop | None]]:
-    """The nodes that need each node; None stands for the block."""
-    uses: dict[Hop, set[Hop | None]] = {h: set() for h in postorder(roots)}
-    for root in roots:
-        uses[root].add(None)
-    for hop in uses:
-        for arg in hop.args:
-            uses[arg].add(hop)
-    return uses
 
 
 def _rebuild(hops: Iterable[Hop], done: dict[Hop, Hop]) -> None:
