@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from dmlite.hop.facts import Fact
 from dmlite.hop.infer import FactTable
-from dmlite.hop.node import LIVE_IN, Hop
+from dmlite.hop.node import LITERAL, LIVE_IN, Hop
 from dmlite.plan.chunked import Chunks, body_of, counts_rows
 from dmlite.plan.memory import peak_of
 from dmlite.plan.physical import Planner, Step
@@ -29,6 +29,18 @@ class Output:
     share: int = 1
 
 
+@dataclass(frozen=True)
+class ColumnRange:
+    """Columns that a member takes, whose numbers are known when it runs. rows, cols: of the matrix. low, high: whole values or
+    literals, `high` of None where one column is taken."""
+
+    rows: int
+    cols: int
+    low: Hop
+    high: Hop
+    span: Span | None
+
+
 class ChunkCode:
     """What the workers run for the chunks of one region, as source for each number of rows."""
 
@@ -37,8 +49,16 @@ class ChunkCode:
         self.together = together
         self.kept = [[h.op == LIVE_IN for h in hops] for hops in (region.split(), region.whole())]  # variables, which may not change
         self.outputs = [Output(facts[h], region.roles[h].join, region.roles[h].share) for h in region.outputs]
+        self.ranges = [r for h in region.hops if (r := self._range(h)) is not None]
         self._codes: dict[int | None, Code] = {}
         self.peak = 0  # bytes that a chunk takes with all that is made of it, as far as that was estimated
+
+    def _range(self, hop: Hop) -> ColumnRange | None:
+        """What is to be looked at before tasks are made: a chunk does not know the shape of the matrix that it is told to be outside of."""
+        cols = self.facts[hop.args[0]].cols if hop.op == "index" else None
+        if cols is None or all(a.op == LITERAL for a in hop.args[3:]):
+            return None
+        return ColumnRange(self.region.rows, cols, hop.args[3], hop.args[4], self.spans.get(hop))
 
     def code(self, rows: int) -> Code:
         """The source for chunks of so many rows: a function of the split values and then the whole ones."""

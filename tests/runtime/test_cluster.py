@@ -120,6 +120,13 @@ def test_regions_whose_operands_need_care(text, address):
     np.testing.assert_allclose(found, expected, rtol=1e-12)  # sums of 300 positive terms, by chunks in another order
 
 
+def test_columns_outside_are_told_of_the_whole_matrix(address):
+    text = "k = as.integer(as.scalar(p[1, 1])) + 59\nr = sum(S[, 4:k])"
+    with settings(exec="dask", cluster=address, chunk=50_000), pytest.raises(DMLError) as error:
+        dml(text).input(S=RNG.random((3000, 50)), p=np.ones((1, 1))).output("r").execute()
+    assert "<script>:2:9: error: column index 4:60 is outside of a 3000x50 matrix" in str(error.value)
+
+
 _SECURE = """
 import sys
 from dask.distributed import LocalCluster, Security

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from dmlite.backends.dask.chunked import Chunked
@@ -11,9 +11,12 @@ from dmlite.backends.dask.cluster import Session, join_all, session
 from dmlite.backends.dask.moves import aligned, collect, cut
 from dmlite.backends.dask.worker import Shipped
 from dmlite.backends.dask.worker import run as run_chunk
+from dmlite.backends.local.indexing import out_of_range
 from dmlite.backends.local.storage import is_matrix
 from dmlite.codegen.chunked import ChunkCode, Output
 from dmlite.config import config
+from dmlite.errors import DMLError
+from dmlite.hop.node import LITERAL, Hop
 
 _HERE: Final = 4 << 20  # bytes of partial results of all chunks up to which they are joined here
 
@@ -24,6 +27,7 @@ def run(code: ChunkCode, split: Sequence[Any], whole: Sequence[Any]) -> tuple[An
     split: matrices that tasks get a chunk of, here or on the workers. whole: values that every task gets. Raises DMLRuntimeError at
     the line of DML whose task failed.
     """
+    _check_ranges(code, dict(zip(code.region.whole(), whole, strict=True)))
     at = next((x.session for x in split if isinstance(x, Chunked)), None) or session()
     bounds = next((x.bounds for x in split if isinstance(x, Chunked)), None) or cut(at, split)
     columns = [_cut(at, x, bounds, kept).parts for x, kept in zip(split, code.kept[0], strict=True)]
@@ -49,6 +53,18 @@ def _results(at: Session, code: ChunkCode, tasks: list[Any], bounds: Sequence[in
         for i, parts in zip(here, [found] if single else zip(*found, strict=True), strict=True):
             results[i] = _shared_out(join_all(code.outputs[i].join, *parts), code.outputs[i].share)
     return tuple(results[i] for i in range(len(code.outputs)))
+
+
+def _check_ranges(code: ChunkCode, whole: Mapping[Hop, Any]) -> None:
+    """Raises DMLRuntimeError for columns that are not within the whole matrix."""
+    for r in code.ranges:
+        low, high = (hop.value if hop.op == LITERAL else whole[hop] for hop in (r.low, r.high))
+        high = low if high is None else high
+        if not 1 <= low <= high <= r.cols:
+            try:
+                out_of_range(int(low), int(high), (r.rows, r.cols), 1)
+            except DMLError as error:
+                raise error.at(r.span) from None
 
 
 def _pick(results: tuple[Any, ...], which: int) -> Any:
