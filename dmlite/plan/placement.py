@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from dmlite.hop.builder import READS
 from dmlite.hop.cost import bytes_of, estimate
 from dmlite.hop.infer import FactTable
 from dmlite.hop.machine import Device, Machine, seconds_text
@@ -57,6 +58,8 @@ def expected_seconds(plan: BlockPlan) -> float:
 
 def why_local(hop: Hop, facts: FactTable, machine: Machine) -> str:
     """Why an operator is not computed on a device, for operands that lie in the memory of the machine."""
+    if hop.op in READS and machine.cluster is not None:
+        return "unless it is large: then the workers read it"
     if not machine.devices:
         return "no GPU on this machine"
     if not any(facts[h].is_matrix for h in (hop, *hop.args)):

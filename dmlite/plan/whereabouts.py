@@ -7,6 +7,7 @@ from typing import Final
 
 from dmlite.config import Config
 from dmlite.errors import DMLRuntimeError
+from dmlite.hop.builder import READS
 from dmlite.hop.facts import Fact
 from dmlite.hop.infer import FactTable
 from dmlite.hop.machine import Machine
@@ -16,7 +17,6 @@ from dmlite.plan.memory import exceeds
 from dmlite.plan.planning import is_read_there, plan_of
 from dmlite.rewrite.phases import optimise
 
-READS: Final = frozenset({"read", "readMM"})
 _ROUNDS: Final = 3  # through functions that call each other, after which nothing new is expected
 
 
