@@ -23,11 +23,10 @@ from dmlite.hop.program import Root
 from dmlite.memory import human
 from dmlite.plan.chunked import Role, role_of, wholes
 from dmlite.plan.placement import DASK, LOCAL, Placement
-from dmlite.plan.room import BROADCAST, Room, room_of
+from dmlite.plan.room import BROADCAST, COLLECTED, Room, room_of
 
 COLLECT: Final = "collect"
 _TAKES_ALL: Final = frozenset({"write"})  # operators that run here and take values wherever they lie
-_SHARE: Final = 0.5  # of the budget that one collected value may take
 _HELD: Final = 16  # times the memory of all workers that a matrix may take, most of it on their disks
 _LARGE: Final = 0.02  # of the budget from which on making a value elsewhere helps
 _CERTAIN: Final = 16  # times the least size from which on what is forced onto workers runs there; below, it does where that is cheaper
@@ -171,7 +170,7 @@ class Distributor:
         return self._bytes(hop) * copies / self._cluster.network + self._cluster.task
 
     def _collected(self, hop: Hop) -> float:
-        return inf if self._bytes(hop) > _SHARE * self.machine.budget else self._moved(hop) + self._cluster.wait
+        return inf if self._bytes(hop) > COLLECTED * self.machine.budget else self._moved(hop) + self._cluster.wait
 
     # ------------------------------------------------------------ the cut
     def _cut(self, spans: Mapping[Hop, Span]) -> frozenset[Hop]:
@@ -249,13 +248,15 @@ class Distributor:
         )
 
     def _too_large(self, spans: Mapping[Hop, Span]) -> DMLRuntimeError:
-        """Some operator runs only here, and something it reads does not fit."""
-        here = [h for h in self.order if h not in self.roles and h.op not in _TAKES_ALL]
-        large = [(a, h) for h in here for a in h.args if self._collected(a) == inf]
+        """Some operator needs a value whole, here or on every worker, that does not fit."""
+        read = (
+            (a, h) for h in self.order if h.op not in _TAKES_ALL for a in (self._whole(h, self.roles[h]) if h in self.roles else h.args)
+        )
+        large = [(a, h) for a, h in read if self._collected(a) == inf]
         value, hop = max(large, key=lambda pair: self._bytes(pair[0]), default=(self.order[-1], self.order[-1]))
         name = BY_NAME[hop.op].dml if hop.op in BY_NAME else hop.op
         return DMLRuntimeError(
-            f"'{name}' runs only here, and its operand of {human(self._bytes(value))} does not fit into {_SHARE:.0%} of the "
+            f"'{name}' needs its operand of {human(self._bytes(value))} in one piece, which does not fit into {COLLECTED:.0%} of the "
             f"{human(self.machine.budget)} that a program may take",
             spans.get(hop),
             "allow more with --memory",

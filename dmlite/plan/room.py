@@ -13,6 +13,7 @@ from dmlite.hop.memory import bytes_of, expected
 from dmlite.hop.node import LITERAL, Hop
 
 BROADCAST: Final = 0.25  # of the memory of a worker that a value may take which every one gets
+COLLECTED: Final = 0.5  # of the budget that one value may take which is collected
 _PARTIAL: Final = 0.1  # of that memory that the result for one chunk may take where all of them are added
 
 
@@ -111,7 +112,15 @@ def _is_thin(hop: Hop, facts: FactTable) -> bool:
     a, b = (facts[h] for h in hop.args)
     if not (a.rows and a.cols and (b.rows or 0) > 1) or hop.args[0].op == "t":
         return False
-    return a.rows == 1 or (_size(hop.args[0], facts) < _size(hop.args[1], facts) and a.rows * _chunks(b, facts) <= a.cols)
+    if a.rows == 1:
+        return True
+    pays = a.rows * _chunks(b, facts) <= a.cols or _size(hop.args[1], facts) > _everywhere(facts)
+    return pays and _size(hop.args[0], facts) < _size(hop.args[1], facts)
+
+
+def _everywhere(facts: FactTable) -> float:
+    """Bytes of a value that every worker may get, for which it is collected here first."""
+    return min(_of_worker(BROADCAST, facts), COLLECTED * facts.machine.budget)
 
 
 def _chunks(fact: Fact, facts: FactTable) -> float:
@@ -121,7 +130,7 @@ def _chunks(fact: Fact, facts: FactTable) -> float:
 
 
 def _is_large_on_both_sides(hop: Hop, facts: FactTable) -> bool:
-    limit = _of_worker(BROADCAST, facts)
+    limit = _everywhere(facts)
     return hop.args[0].op != "t" and (facts[hop.args[0]].rows or 0) > 1 and all(_size(a, facts) > limit for a in hop.args)
 
 

@@ -54,7 +54,8 @@ class Session:
     def describe(self) -> Cluster:
         """The workers as the planner sees them. Raises DMLRuntimeError when there are none."""
         if self._planned is not None:  # whoever of them has ended is started again
-            return self._planned
+            planned = self._planned
+            return cluster_of(planned.workers, planned.memory, planned.cores, config().chunk)
         with suppress(TimeoutError):
             self.client.wait_for_workers(1, _PATIENCE)
         workers = list(self.client.scheduler_info(n_workers=-1)["workers"].values())
