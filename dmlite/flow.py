@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Final
@@ -143,7 +144,7 @@ def compile(unit: Unit, until: str = "runtime", *, show: bool = False) -> Unit:
     """
     if unit.machine is None:
         unit.machine = _machine()
-    with nested_calls(100_000):
+    with nested_calls(100_000), nullcontext() if unit.stats is None else unit.stats.at_planning():
         for name, stage in STAGES:
             if not (show and name == "fit"):
                 stage(unit)

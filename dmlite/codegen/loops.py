@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+_LANES: Final = (8, 4, 2, 1)
 INLINE: Final = (0.0, 1.0, -1.0, 2.0, 0.5)  # numbers that stand in the source; others are parameters
 
 
@@ -55,6 +56,15 @@ class Loop(Source):
 
 class Unsuitable(Exception):
     """A member that no loop over cells can do as well as NumPy or BLAS."""
+
+
+def strips(count: int) -> Iterator[tuple[int, int]]:
+    """Where strips of a row of so many numbers start, and their lanes."""
+    start = 0
+    for lanes in _LANES:
+        while start + lanes <= count:
+            yield start, lanes
+            start += lanes
 
 
 def indented(lines: Iterable[str]) -> list[str]:

@@ -11,7 +11,7 @@ from dmlite.codegen.templates import DENSE, UFUNC
 from dmlite.hop.node import LITERAL, Hop
 from dmlite.hop.ops import BY_NAME
 from dmlite.plan.physical import Step
-from dmlite.plan.sampled import CELL, CHAINS, END, PRODUCT, ROW, SUMS_OF_PRODUCTS, TOTALS, WIDE, Sampled
+from dmlite.plan.sampled import CELL, CHAINS, DRIVEN, END, PRODUCT, ROW, SUMS_OF_PRODUCTS, TOTALS, WIDE, Sampled, operands_of
 
 if TYPE_CHECKING:
     from dmlite.codegen.emit import Emitter
@@ -63,15 +63,26 @@ class SampledWriter:
         outer = self.emitter.names
         self.names = {step.hop: f"v{first + i}" for i, step in enumerate(self.steps)}
         driver, operands = self.emitter.ref(self.region.driver), [f"{outer[g.hop]}{'.T' * g.turned}" for g in self.given]
-        self.emitter.functions += [self._apart(), self._same()] if self.region.by_row else [self._cells(), self._plain(), self._apart()]
+        plain = [self._same()] if self._is_as_fast_apart() else [self._cells(), self._plain()]
+        self.emitter.functions += [self._apart(), *plain]
         loop = loop_of(self.region, self.given, self.facts)
         if loop is not None:
             self.emitter.loops[self.name] = loop
         outer.update(self.names)
         targets = "".join(f"{self.names[h]}, " for h in self.region.outputs)
         letters = "".join(g.kind for g in self.given)
-        run = self.emitter.kernel("stored.run")
-        return f"{targets}= {run}({', '.join([self.name, f'{self.name}_apart', repr(letters), driver, *operands])})"
+        run, apart = self.emitter.kernel("stored.run"), f"{self.name}_apart"
+        call = f"{run}({', '.join([self.name, apart, repr(letters), driver, *operands])})"
+        tests = [self._divides(h, outer) for h in self.region.quotients()]
+        return f"{targets}= {call}" + f" if {' and '.join(tests)} else {apart}({', '.join([driver, *operands])})" * bool(tests)
+
+    def _is_as_fast_apart(self) -> bool:
+        """Whether NumPy and kernels do as well with one operator after another: for rows, and for cells that have kernels of their own."""
+        return self.region.by_row or (not self.region.inner and any(h.op in DRIVEN for h in self.region.hops))
+
+    def _divides(self, hop: Hop, outer: dict[Hop, str]) -> str:
+        """The test that the divisors of a quotient are neither zero nor NaN."""
+        return f"{self.emitter.kernel('weighted.divides')}({', '.join(outer.get(a) or self.emitter.ref(a) for a in operands_of(hop)[1:])})"
 
     def _parameters(self) -> list[str]:
         return [f"a{i}" for i in range(len(self.given))]
@@ -112,12 +123,19 @@ class SampledWriter:
         if self.region.roles[hop] == PRODUCT:
             u, v = (self._factor(a, turned) for a, turned in zip(hop.args, (False, True), strict=True))
             code = f"b.dot({u}, {v})"
+        elif hop.op in DRIVEN:
+            code = self._driven(hop)
         else:
             code = self._computed(hop)
         self.known[hop] = target
         self.lines.append((f"{target} = {code}", step))
         if hop in self.stored:
             self.lines.append((f"d{self.stored.index(hop)}[b.part] = {target}", None))
+
+    def _driven(self, hop: Hop) -> str:
+        w, u, v, *eps = operands_of(hop)
+        d = f"b.dot({self._factor(u, False)}, {self._factor(v, False)})"
+        return f"{self._read(w)} {'*' if hop.op == 'wdivmm_mul' else '/'} {f'({d} + {self._read(eps[0])})' if eps else d}"
 
     def _computed(self, hop: Hop) -> str:
         args = [self._read(a) for a in hop.args]
@@ -169,7 +187,8 @@ class SampledWriter:
 
     def _width(self) -> int:
         """Numbers for each stored cell of a block."""
-        products = [2 * (self.facts[h.args[0]].cols or 1) for h in self.region.hops if self.region.roles[h] == PRODUCT]
+        thin = [h.args[h.op in DRIVEN] for h in self.region.hops if h.op in DRIVEN or self.region.roles[h] == PRODUCT]
+        products = [2 * (self.facts[a].cols or 1) for a in thin]
         return 1 + len(self.region.cells()) + len(self.given) + max(products, default=0)
 
     def _apart(self) -> tuple[str, Lines]:

@@ -6,13 +6,14 @@ addresses; of factors, rows of few columns are read. The source depends on the s
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from dmlite.codegen.loops import INLINE, Loop, Total, Unsuitable, indented
+from dmlite.codegen.loops import INLINE, Loop, Total, Unsuitable, indented, strips
 from dmlite.codegen.templates import LOOP_CELLS, LOOP_TOTALS
 from dmlite.hop.infer import FactTable
 from dmlite.hop.node import LITERAL, Hop
-from dmlite.plan.sampled import BY_COLUMN, BY_ROW, CELL, CHAINS, END, PRODUCT, ROW, TOTALS, WIDE, Sampled
+from dmlite.plan.sampled import BY_COLUMN, BY_ROW, CELL, CHAINS, DRIVEN, END, FEW, PRODUCT, ROW, TOTALS, WIDE, Sampled, operands_of
 
 _SUMS = {
     **LOOP_TOTALS,
@@ -190,13 +191,37 @@ class SampledLoopWriter:
         if other in self.region.roles or (hop.op == "tmm" and self.facts[other].cols == 1):
             self._into_column(hop, stage, cells, self._read(other, stage))
             return
-        f = self._factor(other, ours == 1)
-        if hop.op == "matmul" and ours == 0:
-            target, row = f"{self._result(hop)}[r * k{f} + l]", self._of_cell(f, stage)
-        else:
-            target, row = f"z[{self._total(hop, f'm * k{f}')} + c * k{f} + l]", self._of_row(f)
+        f, k = self._factor(other, ours == 1), self._width(other, ours == 1)
+        by_row = hop.op == "matmul" and ours == 0
+        row = self._of_cell(f, stage) if by_row else self._of_row(f)
+        target = f"{self._result(hop)}, r * k{f}" if by_row else f"z, {self._total(hop, f'm * k{f}')} + c * k{f}"
         self._at(stage).cells.append(f"if {value} != 0.0:")
-        self._for_columns(f, stage, f"{target} = plus_product({target}, {value}, a{f}[{row} + l])", "    ")
+        if k > FEW:
+            cell = "{}[{} + l]".format(*target.split(", "))
+            self._for_columns(f, stage, f"{cell} = plus_product({cell}, {value}, a{f}[{row} + l])", "    ")
+        elif by_row:
+            self._sum_rows(hop, stage, f"{value}, a{f}, {row}", k)
+            self._at(stage).after += [f"put({self._name(hop)}_{c}, {target} + {c})" for c, _ in strips(k)]
+        else:
+            self._at(stage).cells += [f"    {line}" for line in self._added(k, target, f"{value}, a{f}, {row}")]
+
+    def _width(self, factor: Hop, turned: bool) -> int:
+        """How many numbers its rows have."""
+        fact = self.facts[factor]
+        return (fact.rows if turned else fact.cols) or 0
+
+    def _sum_rows(self, hop: Hop, stage: int, product: str, k: int) -> None:
+        """Sums over the cells of a row that stay in registers. product: a number, and where the row that it is multiplied with is."""
+        name, place = self._name(hop), self._at(stage)
+        for c, lanes in strips(k):
+            place.before.append(f"{name}_{c} = zeros({lanes})")
+            place.cells.append(f"    {name}_{c} = plus_times({name}_{c}, {product} + {c})")
+
+    @staticmethod
+    def _added(k: int, target: str, product: str) -> Iterator[str]:
+        """Statements that add a product, as in `_sum_rows`, to the numbers of an array from a place on."""
+        for c, lanes in strips(k):
+            yield f"put(plus_times(get({lanes}, {target} + {c}), {product} + {c}), {target} + {c})"
 
     def _chain(self, hop: Hop) -> None:
         """t(X) %*% (X %*% v), with what stands between."""
@@ -238,13 +263,10 @@ class SampledLoopWriter:
         """A value at a stored cell, again in each stage that reads it."""
         name = self._name(hop)
         if self.region.roles[hop] == PRODUCT:
-            u, v = self._factor(hop.args[0], False), self._factor(hop.args[1], True)
-            if self.facts[hop.args[0]].cols == 1:  # a sum would lose the sign of zeros
-                self._at(stage).cells.append(f"{name} = a{u}[r] * a{v}[c]")
-                return
-            rows = self._of_row(u), self._of_cell(v, stage)
-            self._at(stage).cells.append(f"{name} = 0.0")
-            self._for_columns(u, stage, f"{name} = plus_product({name}, a{u}[{rows[0]} + l], a{v}[{rows[1]} + l])")
+            self._product(name, stage, hop.args[0], self._factor(hop.args[1], True))
+            return
+        if hop.op in DRIVEN:
+            self._driven(hop, stage)
             return
         if hop.op not in LOOP_CELLS:
             raise Unsuitable
@@ -252,6 +274,27 @@ class SampledLoopWriter:
         if hop.op == "div" and hop.args[1] in self.region.sparse:  # a negative zero would show
             args[1] = f"({args[1]} + 0.0)"
         self._at(stage).cells.append(f"{name} = {self._zeroed(hop, stage, LOOP_CELLS[hop.op].format(*args))}")
+
+    def _product(self, name: str, stage: int, left: Hop, v: int) -> None:
+        """The number `name`: a row of a factor times one of the factor v."""
+        u, k, cells = self._factor(left, False), self._width(left, False), self._at(stage).cells
+        if k == 1:  # a sum would lose the sign of zeros
+            cells.append(f"{name} = a{u}[r] * a{v}[c]")
+            return
+        rows = self._of_row(u), self._of_cell(v, stage)
+        if k <= FEW:
+            cells.append(f"{name} = dot({k}, a{u}, {rows[0]}, a{v}, {rows[1]})")
+            return
+        cells.append(f"{name} = 0.0")
+        self._for_columns(u, stage, f"{name} = plus_product({name}, a{u}[{rows[0]} + l], a{v}[{rows[1]} + l])")
+
+    def _driven(self, hop: Hop, stage: int) -> None:
+        w, u, v, *eps = operands_of(hop)
+        name = self._name(hop)
+        self._product(f"{name}_d", stage, u, self._factor(v, False))
+        code = "{0} * {1}" if hop.op == "wdivmm_mul" else "{0} / ({1} + {2})" if eps else "{0} / {1}"
+        numbers = [self._read(w, stage), f"{name}_d", *(self._read(e, stage) for e in eps)]
+        self._at(stage).cells.append(f"{name} = {code.format(*numbers)}")
 
     def _zeroed(self, hop: Hop, stage: int, code: str) -> str:
         """With zero where an operand that may be sparse is, also opposite of NaN and infinity."""

@@ -6,16 +6,12 @@ numbers there are is part of the source.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from dmlite.codegen.loops import Unsuitable
+from dmlite.codegen.loops import Unsuitable, strips
 from dmlite.codegen.sampled_loops import Given, SampledLoop, SampledLoopWriter
 from dmlite.codegen.templates import LOOP_CELLS, LOOP_PLACES, LOOP_ROWS, LOOP_STARTS, LOOP_TOTALS, place_in_row
 from dmlite.hop.infer import FactTable
 from dmlite.hop.node import LITERAL, Hop
 from dmlite.plan.sampled import ROW, TOTALS, WIDE, Sampled
-
-_LANES = (8, 4, 2, 1)
 
 
 def loop_of(region: Sampled, given: list[Given], facts: FactTable) -> SampledLoop | None:
@@ -24,15 +20,6 @@ def loop_of(region: Sampled, given: list[Given], facts: FactTable) -> SampledLoo
         return _RowLoopWriter(region, given, facts).write()
     except Unsuitable:
         return None
-
-
-def _strips(count: int) -> Iterator[tuple[int, int]]:
-    """Where strips start, and their lanes."""
-    start = 0
-    for lanes in _LANES:
-        while start + lanes <= count:
-            yield start, lanes
-            start += lanes
 
 
 class _RowLoopWriter(SampledLoopWriter):
@@ -69,9 +56,8 @@ class _RowLoopWriter(SampledLoopWriter):
         value, factor = self._read(x, stage), self._factor(v, False)
         place, row = self._at(stage), self._of_cell(factor, stage)
         place.cells.append(f"if {value} != 0.0:")
-        for c, lanes in _strips(self._cols(hop)):
-            place.before.append(f"{name}_{c} = zeros({lanes})")
-            place.cells.append(f"    {name}_{c} = plus_times({name}_{c}, {value}, a{factor}, {row} + {c})")
+        self._sum_rows(hop, stage, f"{value}, a{factor}, {row}", self._cols(hop))
+        for c, _ in strips(self._cols(hop)):
             place.after.append(f"put({name}_{c}, y, {start + c})")
             if hop in self.results:
                 place.after.append(f"put({name}_{c}, {self._result(hop)}, r * {self._cols(hop)} + {c})")
@@ -83,9 +69,7 @@ class _RowLoopWriter(SampledLoopWriter):
         stage, cols = max(map(self._stage_of, hop.args)), self._cols(v)
         value, start = self._read(x, stage), self._again(v)
         target = f"{self._name(hop)}_at"
-        lines = [f"{target} = {self._total(hop, f'm * {cols}')} + c * {cols}"]
-        for c, lanes in _strips(cols):
-            lines.append(f"put(plus_times(get({lanes}, z, {target} + {c}), {value}, y, {start + c}), z, {target} + {c})")
+        lines = [f"{target} = {self._total(hop, f'm * {cols}')} + c * {cols}", *self._added(cols, f"z, {target}", f"{value}, y, {start}")]
         self._at(stage).cells += [f"if {value} != 0.0:", *(f"    {line}" for line in lines)]
 
     # ------------------------------------------------------------ a few numbers for each row

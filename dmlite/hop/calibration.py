@@ -23,6 +23,10 @@ CONSTANTS: Final[Mapping[str, tuple[str, str]]] = {
     "write": ("writing memory", "bytes/s"),
     "call": ("calling a kernel", "s"),
     "compile": ("compiling a loop", "s"),
+    "network": ("between this process and a worker beside it", "bytes/s"),
+    "task": ("a task for workers", "s"),
+    "submit": ("until the first task begins", "s"),
+    "wait": ("until a result is back", "s"),
 }
 _VERSION: Final = 1  # of what the constants mean
 

@@ -20,6 +20,9 @@ _NONZERO_BYTES: Final = 12
 _ROW_BYTES: Final = 4
 _SCALAR_BYTES: Final = 8
 FUNCTION: Final = 16  # operations a cell, as of exp, from which on computing it takes longer than reading and writing it
+_WIDE: Final = 16  # numbers beside a non-zero of which finding it is no longer most of the work
+_WIDER: Final = 4.0  # times as fast, from four times as many on
+_PRODUCTS: Final = frozenset({"matmul", "tmm"})
 # The kernels of these modules work at the rate of products; all others touch a cell a few times.
 _PRODUCT_MODULES: Final = frozenset({"matmul", "linalg", "convolution", "recurrent"})
 # These look at no cell. So do lists, which refer to what they hold.
@@ -88,7 +91,15 @@ def _work(row: Op, flops: float, fact: Fact, operands: Sequence[Fact], machine: 
     if module not in _PRODUCT_MODULES:
         is_function = module == "elementwise" and flops >= FUNCTION * (fact.cells or 0)
         return flops / (machine.function_rate if is_function else machine.cell_rate)
-    return flops / (machine.sparse_rate if any(map(is_sparse, operands)) else machine.product_rate)
+    sparse = [f for f in operands if is_sparse(f)]
+    if not sparse:
+        return flops / machine.product_rate
+    return flops / machine.sparse_rate / (_gain(flops, nonzeros(sparse[0])) if row.name in _PRODUCTS and len(sparse) == 1 else 1.0)
+
+
+def _gain(flops: float, nnz: float | None) -> float:
+    """How much faster than usual the product of a sparse and a dense matrix is: by the numbers that are read for each non-zero."""
+    return min(max(flops / (2 * (nnz or 1) * _WIDE), 1.0), _WIDER)
 
 
 def _as_expected(fact: Fact) -> Fact:
@@ -148,6 +159,8 @@ def product_seconds(a: Factor, b: Factor, result: Factor, *, gram: bool = False,
     flops = (1 if gram else 2) * min(a.nnz * b.cols, b.nnz * a.rows)
     read = b.bytes + (0 if gram else a.bytes)
     rate = machine.sparse_rate if a.sparse or b.sparse else machine.product_rate
+    if a.sparse != b.sparse and not gram:
+        rate *= _gain(flops, a.nnz if a.sparse else b.nnz)
     return max(flops / rate, machine.moving(read, result.bytes)) + machine.call
 
 

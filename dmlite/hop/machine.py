@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -116,21 +116,28 @@ def here() -> Machine:
 
 def _beside(budget: int) -> Cluster:
     """The processes of this machine that would share its budget."""
-    workers = _cores()
-    return cluster_of(workers, max(budget // workers, _WORKER), 1, config().chunk)
+    workers, settings = _cores(), config()
+    memory = max(budget // workers, _WORKER)
+    return Cluster(workers, memory, chunk=chunk_of(memory, 1), **_measured(settings.calibrated, Cluster))
 
 
-def cluster_of(workers: int, memory: int, cores: int, chunk: int) -> Cluster:
-    """Workers with chunks of at most so many bytes, of which some fit into the memory of each."""
-    return Cluster(workers, memory, cores, chunk=max(1, min(chunk, memory // (_CHUNKS * cores))))
+def chunk_of(memory: int, cores: int) -> int:
+    """Bytes of a chunk under the configuration in force, for workers with that much memory, into which some must fit."""
+    return max(1, min(config().chunk, memory // (_CHUNKS * cores)))
+
+
+@cache
+def _measured(calibrated: bool, kind: type) -> dict[str, float]:
+    """The calibrated constants that such a description has."""
+    names = {f.name for f in fields(kind)}
+    return {name: value for name, value in calibration.load().items() if name in names} if calibrated else {}
 
 
 @cache
 def _probed(calibrated: bool) -> Machine:
     tools = (os.path.join(folder, name) for folder in os.get_exec_path() for name in ("nvidia-smi", "nvidia-smi.exe"))
     found = any(Path("/dev").glob("nvidia[0-9]*")) or any(os.access(tool, os.X_OK) for tool in tools)
-    measured = calibration.load() if calibrated else {}
-    return Machine(devices=(Device(),) if found else (), **measured)  # type: ignore[arg-type]
+    return Machine(devices=(Device(),) if found else (), **_measured(calibrated, Machine))  # type: ignore[arg-type]
 
 
 def seconds_text(seconds: float | None) -> str:

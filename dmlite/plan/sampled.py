@@ -25,6 +25,7 @@ BY_ROW: Final = frozenset({"rowSums", "rowSumsSq", "tak_rows"})
 BY_COLUMN: Final = frozenset({"colSums", "colSumsSq", "tak_cols"})
 CHAINS: Final = frozenset({"mmchain", "mmchain_w", "mmchain_y"})
 SUMS_OF_PRODUCTS: Final = frozenset({"tak", "tak3", "tak_rows", "tak_cols"})
+DRIVEN: Final = frozenset({"wdivmm_mul", "wdivmm_div"})  # cells of the driver and of a product of factors, U %*% t(V), in one operator
 _ZERO: Final = {"minus_nz": (0,)}
 
 FEW: Final = 32  # columns of a product with the cells of a row up to which its numbers are held as those of the row
@@ -44,9 +45,16 @@ def seconds_at_cells(hop: Hop, role: str, driver: Fact, facts: FactTable) -> flo
     stored = nonzeros(driver) or 0.0
     if role == PRODUCT:
         return 2.0 * stored * (facts[hop.args[0]].cols or 1) / facts.machine.sparse_rate
+    if hop.op in DRIVEN:
+        return 2.0 * stored * (facts[hop.args[1]].cols or 1) / facts.machine.sparse_rate
     at_cells = matrix(int(stored) + 1, 1)
     result, *operands = (at_cells if (facts[h].rows, facts[h].cols) == (driver.rows, driver.cols) else facts[h] for h in (hop, *hop.args))
     return cost_by_facts(hop.op, result, operands, machine=facts.machine).seconds or 0.0
+
+
+def operands_of(driven: Hop) -> list[Hop]:
+    """Driver and factors of an operator in DRIVEN, and the number that is added to the product, if there is one."""
+    return [a for a in driven.args if a.op != LITERAL or a.value is not None]
 
 
 @dataclass(eq=False)
@@ -93,6 +101,10 @@ class Sampled:
         """Members that give a number at each stored cell."""
         return [h for h in self.hops if self.roles[h] in (CELL, PRODUCT)]
 
+    def quotients(self) -> list[Hop]:
+        """Members that divide by a product, of which no cell may be zero or NaN, also where the driver stores nothing."""
+        return [h for h in self.hops if h.op == "wdivmm_div"]
+
     def totals(self) -> list[Hop]:
         """Members that give a number in all."""
         return [h for h in self.hops if h.op in TOTALS]
@@ -110,3 +122,5 @@ class Sampled:
                 yield from ((hop, a, (place == 1) == is_product) for place, a in enumerate(hop.args))
             elif hop.op == "tmm" or hop.op in CHAINS:
                 yield hop, hop.args[1], False
+            elif hop.op in DRIVEN:
+                yield from ((hop, a, False) for a in hop.args[1:3])

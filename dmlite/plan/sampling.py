@@ -14,7 +14,9 @@ from dmlite.plan.growth import Growth
 from dmlite.plan.sampled import (
     BY_COLUMN,
     BY_ROW,
+    CELL,
     CHAINS,
+    DRIVEN,
     END,
     FEW,
     PRODUCT,
@@ -22,10 +24,12 @@ from dmlite.plan.sampled import (
     TOTALS,
     WIDE,
     Sampled,
+    operands_of,
     seconds_at_cells,
 )
 
 SAMPLED_CELLS: Final = 1 << 17  # of the driver, stored or not; of those stored, where no larger value is avoided
+_HELD: Final = 1 << 22  # numbers of a product with transposed cells up to which each range of rows may have all of them
 RANK: Final = 128  # of a product that is computed cell by cell, and columns of products with the cells
 _PASSES: Final = 3  # over stored cells from which on one pass instead pays, where no larger value is avoided
 _PASSES_BY_ROW: Final = 2
@@ -88,6 +92,8 @@ class _Cells(Growth):
     def _role(self, hop: Hop) -> str | None:
         if hop.op == "matmul" or hop.op == "tmm":
             return self._product(hop)
+        if hop.op in DRIVEN:
+            return self._driven(hop)
         if hop.op in TOTALS or hop.op in BY_ROW or hop.op in BY_COLUMN:
             return END if self._aggregates_cells(hop) else None
         return self._cell(hop) if self._is_cellwise(hop) else None
@@ -98,11 +104,23 @@ class _Cells(Growth):
         ours = [x for x in (a, b) if x in self.pattern and x is not self.driver]
         if len(ours) == 1:
             other, width = (right, right.cols) if ours[0] is a else (left, left.rows)
+            by_row = hop.op == "matmul" and ours[0] is a
             legal = hop.op == "matmul" or ours[0] is a
-            return END if legal and other.dense and 0 < (width or 0) <= RANK and self.facts[hop].cells else None
+            fits = (self.facts[hop].cells or 0) > 0 and (by_row or (self.facts[hop].cells or 0) <= _HELD)
+            return END if legal and fits and other.dense and 0 < (width or 0) <= RANK else None
         if hop.op == "tmm" or ours or not (left.dense and right.dense) or not self._is_full(self.facts[hop]):
             return None
         return PRODUCT if 0 < (left.cols or 0) <= RANK and left.cols == right.rows else None
+
+    def _driven(self, hop: Hop) -> str | None:
+        """Cells of the driver itself beside thin factors."""
+        w, u, v, *rest = operands_of(hop)
+        are_thin = all(self.facts[a].dense and 0 < (self.facts[a].cols or 0) <= RANK and a not in self.roles for a in (u, v))
+        if w is not self.driver or not are_thin or not self._is_full(self.facts[hop]) or not all(map(self._is_number, rest)):
+            return None
+        self.pattern.add(hop)
+        self.sparse.add(hop)
+        return CELL
 
     def _pays(self, members: set[Hop]) -> bool:
         """Whether stored cells take less than whole values, or passes are saved."""

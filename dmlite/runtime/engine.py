@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
@@ -213,7 +214,8 @@ class Engine:
         chunked = frozenset(n for n, v in zip(inputs, args, strict=False) if is_chunked(v))
         here = ((n, v) for n, v in zip(inputs, args, strict=False) if is_matrix(v) and n not in chunked)
         sketches = {n: partial(sketch_of, v) for n, v in here if not facts_in[n].dense}
-        planned = self.plan_block(f"{name}_{next(self._numbers)}", block, facts_in, sketches, chunked)
+        with nullcontext() if self.stats is None else self.stats.at_planning():
+            planned = self.plan_block(f"{name}_{next(self._numbers)}", block, facts_in, sketches, chunked)
         refuse(self.runs[-1].plan, self.config.memory)
         if any(step.hop.op in _PRODUCTS for step in self.runs[-1].plan.steps):
             self.multiplies = True

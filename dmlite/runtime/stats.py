@@ -6,7 +6,8 @@ import gc
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter
 from types import TracebackType
@@ -83,6 +84,7 @@ class Stats:
         self.loops: list[Any] = []  # that compiled code may take over, see `hot`
         self._marked = True  # whether memory was marked right before the step that runs now
         self.planned: Counter[int] = Counter()  # plans of each block, by its identity
+        self.planning = 0.0  # seconds from the text to all plans
         self._plans: list[tuple[BlockPlan, list[Measured]]] = []
 
     def recorder(self, plan: BlockPlan) -> Callable[[int, float, Any], None]:
@@ -110,6 +112,15 @@ class Stats:
                     step.grew = max(step.grew or 0, grew)
             step.look_at(value)
         self._marked = not often
+
+    @contextmanager
+    def at_planning(self) -> Iterator[None]:
+        """Counts what is done inside as planning."""
+        begun = perf_counter()
+        try:
+            yield
+        finally:
+            self.planning += perf_counter() - begun
 
     def of(self, steps: Sequence[Any]) -> list[Measured] | None:
         """What was recorded for the steps of one plan, or None when it was made without statistics."""

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from functools import partial
 from statistics import median
 from time import perf_counter
 from typing import Any, Final, TextIO
 
 import numpy as np
 
+from dmlite.backends.dask.cluster import Session, started
 from dmlite.backends.local import elementwise, matmul
 from dmlite.hop import calibration
 from dmlite.hop.facts import matrix
-from dmlite.hop.machine import DEFAULT, seconds_text
+from dmlite.hop.machine import DEFAULT, Cluster, seconds_text
 from dmlite.hop.ops import BY_NAME
 from dmlite.tools.terminal import show_table
 
@@ -22,6 +24,8 @@ _LEAST: Final = 5  # measurements of each, of which the median counts
 _SIDE: Final = 1024  # of square matrices in a product
 _IN_CACHE: Final = 1 << 14  # cells
 _LARGE: Final = 1 << 24  # cells, more than any cache holds
+_SENT: Final = 1 << 22  # cells sent to a worker
+_TASKS: Final = 100
 _OPERATIONS: Final = {"operations/s", "bytes/s"}
 
 
@@ -29,9 +33,8 @@ def calibrate(stream: TextIO) -> None:
     """Measure every constant, keep them, and write the table. Raises OSError when they cannot be kept."""
     found = measured()
     calibration.store(found)
-    rows = [
-        [what, _text(found.get(name), unit), _text(getattr(DEFAULT, name), unit)] for name, (what, unit) in calibration.CONSTANTS.items()
-    ]
+    usual = {**vars(DEFAULT), **vars(Cluster(1, 0))}
+    rows = [[what, _text(found.get(name), unit), _text(usual[name], unit)] for name, (what, unit) in calibration.CONSTANTS.items()]
     show_table(stream, f"Measured on {calibration.host()}", ["", "here", "default"], rows, right={1, 2})
     stream.write(f"kept in {calibration.path()}\n")
 
@@ -40,7 +43,7 @@ def measured() -> dict[str, float]:
     """The constants by name; that of compiling is left out where there is no compiler."""
     found = {name: measure() for name, measure in _MEASURES.items()}
     compiling = _compile()
-    return found if compiling is None else {**found, "compile": compiling}
+    return {**found, **({} if compiling is None else {"compile": compiling}), **_workers()}
 
 
 def _text(value: float | None, unit: str) -> str:
@@ -115,6 +118,25 @@ def _compile() -> float | None:
     begun = perf_counter()
     njit(_loop)(np.ones(4), np.ones(4))
     return perf_counter() - begun
+
+
+def _workers() -> dict[str, float]:
+    """What it takes to work beside two processes, which are started for it."""
+    session = started(Cluster(2, 1 << 30))
+    try:
+        x = np.ones(_SENT)
+        few, many = (_seconds(partial(_tasks, session, count)) for count in (2, 2 + _TASKS))
+        there = session.put(x)
+        moving = _seconds(lambda: session.gather(session.one(len, x, name="calibrate"))) + _seconds(lambda: session.gather(there))
+        small = session.put(1.0)
+        task, wait = max(many - few, 1e-6) / _TASKS, _seconds(lambda: session.gather(small))
+    finally:
+        session.close()
+    return {"network": 2 * x.nbytes / moving, "task": task, "submit": max(few - wait - 2 * task, task), "wait": wait}
+
+
+def _tasks(session: Session, count: int) -> None:
+    session.gather(session.each(abs, [1.0] * count, name="calibrate"))
 
 
 def _nothing() -> int:

@@ -22,6 +22,6 @@ def print_statistics(stats: Stats, count: int = 10) -> None:
     if compiled:
         print(f"compiled loops, whose operators are not counted: {', '.join(compiled)}", file=sys.stderr)
     plans, again = stats.plans
-    title = f"{total:.3f} s in operators; {plans} plans, {again} of them made again for other sizes"
+    title = f"{total:.3f} s in operators; {plans} plans in {stats.planning:.3f} s, {again} of them made again for other sizes"
     columns = ["operator", "seconds", "estimated", "share", "calls", "bytes (estimated)", "line"]
     show_table(sys.stderr, title, columns, rows, right={1, 2, 3, 4, 5})

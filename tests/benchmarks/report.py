@@ -60,6 +60,8 @@ def _target(row: Row, target: Target, runs: Runs) -> str:
     ours, theirs = runs["dmlite"], runs[target.peer]
     if target.kind == "memory":
         measured = target.measured(memory(ours), memory(theirs))
+    elif target.kind == "planning":
+        measured = statistics.median(run.planning for run in ours)
     else:
         measured = target.measured(*(statistics.median(seconds(row, found)) for found in (ours, theirs)))
     return f"| {row.title} | {target} | {measured:.2f} | {'yes' if target.holds(measured) else '**no**'} |"

@@ -24,6 +24,7 @@ class Run:
     idle    peak bytes of the same process at tiny sizes: the interpreter, what it imports, and what it compiles
     others  how many cores other processes kept busy meanwhile, on Linux
     cpu     seconds that all cores together worked for the process
+    planning  the part of a run in which everything is planned anew that this takes, where it was measured
     """
 
     first: float
@@ -34,6 +35,7 @@ class Run:
     idle: int = 0
     others: float = 0.0
     cpu: float = 0.0
+    planning: float = 0.0
 
 
 class Failed(Exception):

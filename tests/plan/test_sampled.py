@@ -48,6 +48,9 @@ def regions_of(script: str, facts: dict[str, Fact] = FACTS) -> tuple[list[Sample
         ("P = U %*% t(V); A = W * (u * atan(P))", ["matmul", "atan", "mul", "mul"]),
         ("A = W * atan(U %*% t(V)) * u; g = A %*% V; h = t(A) %*% U", ["matmul", "atan", "mul", "mul", "matmul", "tmm"]),
         ("A = W * exp(U %*% t(V))", []),  # there is a kernel for that
+        ("Q = W / (U %*% t(V)); g = Q %*% V; h = t(U) %*% Q", ["wdivmm_div", "matmul", "matmul"]),
+        ("Q = W * (U %*% t(V)); g = Q %*% V; h = t(Q) %*% U; b = sum(Q^2)", ["wdivmm_mul", "matmul", "tmm", "sumsq"]),
+        ("Q = W / (U %*% t(V)); g = Q %*% V", []),  # there is a kernel for that
         ("A = W * exp(D)", ["exp", "mul"]),  # cells of an array that are not needed
         ("A = W + exp(U %*% t(V))", []),  # all cells count
         ("A = W * (L %*% t(R)) * 2 + exp(W * (L %*% t(R)))", []),  # BLAS is faster

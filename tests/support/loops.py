@@ -31,6 +31,7 @@ MEANINGS = {
     "zeros": np.zeros,
     "get": lambda count, x, start: np.array([x[start + i] for i in range(count)]),
     "plus_times": lambda total, a, x, start: total + a * np.array([x[start + i] for i in range(total.size)]),
+    "dot": lambda count, a, i, b, j: sum(a[i + k] * b[j + k] for k in range(count)),
     "put": lambda lanes, x, start: [x.__setitem__(start + i, cell) for i, cell in enumerate(lanes)],
 }
 

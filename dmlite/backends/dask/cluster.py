@@ -9,6 +9,7 @@ import threading
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -20,7 +21,7 @@ from dmlite.backends.dask.processes import Processes
 from dmlite.backends.dask.progress import progress
 from dmlite.config import config
 from dmlite.errors import DMLRuntimeError, Span
-from dmlite.hop.machine import Cluster, cluster_of
+from dmlite.hop.machine import Cluster, chunk_of
 
 _SMALL: Final = 1 << 15  # bytes of a value that travels with every task that needs it
 _AT_ONCE: Final = 8  # partial results that are joined by one task
@@ -54,8 +55,7 @@ class Session:
     def describe(self) -> Cluster:
         """The workers as the planner sees them. Raises DMLRuntimeError when there are none."""
         if self._planned is not None:  # whoever of them has ended is started again
-            planned = self._planned
-            return cluster_of(planned.workers, planned.memory, planned.cores, config().chunk)
+            return replace(self._planned, chunk=chunk_of(self._planned.memory, self._planned.cores))
         with suppress(TimeoutError):
             self.client.wait_for_workers(1, _PATIENCE)
         workers = list(self.client.scheduler_info(n_workers=-1)["workers"].values())
@@ -64,7 +64,8 @@ class Session:
                 "the cluster has no workers", hint="`dask worker ADDRESS` starts one; without --cluster, this machine is used"
             )
         memory = min(int(w["memory_limit"] or 0) or 1 << 62 for w in workers)
-        self.workers = cluster_of(len(workers), memory, max(1, min(w["nthreads"] for w in workers)), config().chunk)
+        cores = max(1, min(w["nthreads"] for w in workers))
+        self.workers = Cluster(len(workers), memory, cores, chunk=chunk_of(memory, cores))
         return self.workers
 
     @property
@@ -75,7 +76,7 @@ class Session:
     @property
     def chunk(self) -> int:
         """Bytes of a chunk, about, under the configuration in force."""
-        return cluster_of(self.workers.workers, self.workers.memory, self.workers.cores, config().chunk).chunk
+        return chunk_of(self.workers.memory, self.workers.cores)
 
     @property
     def slots(self) -> int:
@@ -213,13 +214,17 @@ def _connect(client: Any, address: str | None) -> Session:
 
     planned = here().cluster
     assert planned is not None
-    processes = Processes(planned, config().dashboard or "")
+    return started(planned, config().dashboard or "")
+
+
+def started(planned: Cluster, dashboard: str = "") -> Session:
+    """Processes of this machine as workers. Raises DMLRuntimeError."""
+    processes = Processes(planned, dashboard)
     try:
-        started = Session(connect.connect(processes.address), processes=processes, planned=planned)
+        return Session(connect.connect(processes.address), processes=processes, planned=planned)
     except BaseException:
         processes.close()
         raise
-    return started
 
 
 sessions: Final = _Sessions()

@@ -126,6 +126,11 @@ def _surely_not_zero(u: np.ndarray, v: np.ndarray, eps: float) -> bool:
     return bool(low.sum() + eps > rounding or high.sum() + eps < -rounding)
 
 
+def divides(u: Matrix, v: Matrix, eps: float = 0.0) -> bool:
+    """Whether it is easily seen that U %*% t(V) + eps is neither zero nor NaN anywhere, so that zeros divided by it stay zero."""
+    return isinstance(u, np.ndarray) and isinstance(v, np.ndarray) and _surely_not_zero(u, v, eps)
+
+
 def _surely_large(u: np.ndarray, v: np.ndarray) -> bool:
     """Whether bounds of the factors show that every cell of D is finite and exp of it not zero."""
     if not (u.size and v.size):

@@ -11,7 +11,7 @@ from llvmlite import ir
 from numba import float64, int32, int64, njit, types
 from numba.extending import intrinsic
 
-from dmlite.backends.local.jit.lanes import get, plus_times, put, zeros  # noqa: F401 (loops call them)
+from dmlite.backends.local.jit.lanes import dot, get, plus_times, put, zeros  # noqa: F401 (loops call them)
 
 # Without the freedom to regroup, which would undo the rounding that exp and log are built on.
 _exactly = njit(forceinline=True, error_model="numpy")

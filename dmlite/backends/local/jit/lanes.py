@@ -8,8 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 from llvmlite import ir
-from numba import types
+from numba import float64, types
 from numba.extending import intrinsic, models, register_model
+
+from dmlite.codegen.loops import strips
 
 _CONTRACT = ("contract",)  # a product is added in one instruction
 
@@ -45,7 +47,7 @@ def get(_typing, count, row, start):
     lanes = Lanes(count.literal_value)
 
     def generate(context, builder, signature, args):
-        return builder.load(_place(context, builder, signature, args, context.get_value_type(lanes)), align=8)
+        return _load(context, builder, signature.args[1:], args[1:], context.get_value_type(lanes))
 
     return lanes(count, types.unliteral(row), types.unliteral(start)), generate
 
@@ -60,10 +62,27 @@ def plus_times(_typing, total, x, row, start):
         undefined = ir.Constant(total.type, ir.Undefined)
         every = ir.Constant(ir.VectorType(ir.IntType(32), total.type.count), [0] * total.type.count)
         factor = builder.shuffle_vector(builder.insert_element(undefined, x, zero), undefined, every)
-        cells = builder.load(_place(context, builder, signature, args, total.type), align=8)
+        cells = _load(context, builder, signature.args[2:], args[2:], total.type)
         return builder.fadd(total, builder.fmul(factor, cells, flags=_CONTRACT), flags=_CONTRACT)
 
     return total(total, x, row, start), generate
+
+
+@intrinsic(prefer_literal=True)
+def dot(_typing, count, a, i, b, j):
+    """The sum of a[k] * b[k] of the cells from i and j on, as many as the source says; nobody checks that `a` and `b` have them."""
+    a, i, b, j = map(types.unliteral, (a, i, b, j))
+
+    def generate(context, builder, signature, args):
+        _, a, i, b, j = args
+        total = None
+        for start, lanes in strips(count.literal_value):
+            at = a, builder.add(i, i.type(start)), b, builder.add(j, j.type(start))
+            product = _product(context, builder, signature.args[1:], at, ir.VectorType(ir.DoubleType(), lanes))
+            total = product if total is None else builder.fadd(_folded(builder, total, lanes), product, flags=_CONTRACT)
+        return _number(builder, total)
+
+    return float64(count, a, i, b, j), generate
 
 
 @intrinsic
@@ -71,14 +90,35 @@ def put(_typing, total, row, start):
     """Writes all lanes to row[start:]; nobody checks that it has as many cells."""
 
     def generate(context, builder, signature, args):
-        builder.store(args[0], _place(context, builder, signature, args, args[0].type), align=8)
+        builder.store(args[0], _place(context, builder, signature.args[1:], args[1:], args[0].type), align=8)
         return context.get_dummy_value()
 
     return types.void(total, row, start), generate
 
 
-def _place(context, builder, signature, args, kind_of_lanes):
-    """The address of the cell of an array, or behind a pointer, that the last two operands name, as that of lanes."""
-    kind, row, start = signature.args[-2], *args[-2:]
-    first = context.make_array(kind)(context, builder, row).data if isinstance(kind, types.Array) else row
-    return builder.bitcast(builder.gep(first, [start]), kind_of_lanes.as_pointer())
+def _place(context, builder, kinds, args, lanes):
+    """The address of the cell of an array, or behind a pointer, as that of lanes. kinds, args: of the array and of the place in it."""
+    first = context.make_array(kinds[0])(context, builder, args[0]).data if isinstance(kinds[0], types.Array) else args[0]
+    return builder.bitcast(builder.gep(first, [args[1]]), lanes.as_pointer())
+
+
+def _load(context, builder, kinds, args, lanes):
+    return builder.load(_place(context, builder, kinds, args, lanes), align=8)
+
+
+def _product(context, builder, kinds, args, lanes):
+    """Lanes of one array times those of another."""
+    return builder.fmul(*(_load(context, builder, kinds[k : k + 2], args[k : k + 2], lanes) for k in (0, 2)), flags=_CONTRACT)
+
+
+def _folded(builder, total, count):
+    """The sums of lanes of which `count` are left."""
+    while total.type.count > count:
+        half = total.type.count // 2
+        places = (ir.Constant(ir.VectorType(ir.IntType(32), half), [*range(k, k + half)]) for k in (0, half))
+        total = builder.fadd(*(builder.shuffle_vector(total, total, which) for which in places))
+    return total
+
+
+def _number(builder, total):
+    return builder.extract_element(_folded(builder, total, 1), ir.IntType(32)(0))

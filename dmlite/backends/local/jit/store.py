@@ -26,6 +26,7 @@ from typing import Any, Final
 import llvmlite.binding as llvm
 
 from dmlite.backends.local.jit import blas
+from dmlite.codegen import loops
 from dmlite.codegen.loops import Source
 from dmlite.config import cache_folder
 
@@ -47,9 +48,10 @@ def target_machine() -> Any:
 @cache
 def _environment() -> bytes:
     """What object code depends on besides its source."""
-    functions = b"".join(Path(__file__).with_name(name).read_bytes() for name in ("functions.py", "lanes.py"))
+    files = (Path(loops.__file__), *(Path(__file__).with_name(name) for name in ("functions.py", "lanes.py")))
+    meanings = b"".join(file.read_bytes() for file in files)
     parts = (version("numba"), version("llvmlite"), llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())
-    return HEADER + functions + "\n".join(parts).encode()
+    return HEADER + meanings + "\n".join(parts).encode()
 
 
 def path_of(loop: Source) -> Path:
@@ -125,8 +127,9 @@ class _Compiler:
                 done.set()
                 if error is not None:
                     warnings.warn(f"a loop could not be compiled, NumPy does its work: {error}", stacklevel=2)
-        except (OSError, ValueError) as error:  # no process to be had, or it ended
-            warnings.warn(f"compiled loops are not available, NumPy does their work: {error}", stacklevel=2)
+        except (OSError, ValueError) as error:  # no process to be had, or it ended; but not as this one does
+            if self._process is None or self._process.stdin is None or not self._process.stdin.closed:
+                warnings.warn(f"compiled loops are not available, NumPy does their work: {error}", stacklevel=2)
 
     def _start(self) -> subprocess.Popen[str]:
         """Finds this package, whatever else the caller's path has."""
