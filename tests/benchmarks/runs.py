@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
@@ -64,6 +64,16 @@ def run_process(command: Sequence[Any], environment: Mapping[str, str] | None = 
         raise Failed(f"{text[-1000:]}{problems[-2000:]}")
     peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     return text, {"wall": wall, "peak": peak, "others": round(others, 2), "cpu": round(cpu, 2)}
+
+
+def quiet(seconds: float = 60, share: float = 0.3) -> None:
+    """Wait until no more than a part of one core is at work, for example for what a run before still compiles; not for ever."""
+    end = perf_counter() + seconds
+    while perf_counter() < end:
+        busy, start = _busy(), perf_counter()
+        sleep(1)
+        if _busy() - busy <= share * (perf_counter() - start):
+            return
 
 
 def _busy() -> float:

@@ -14,9 +14,9 @@ import sys
 import tempfile
 import threading
 from contextlib import suppress
-from pathlib import Path
 from typing import Final
 
+from dmlite.backends.beside import beside
 from dmlite.errors import DMLRuntimeError
 from dmlite.hop.machine import Cluster
 
@@ -30,15 +30,11 @@ class Processes:
 
     def __init__(self, planned: Cluster, dashboard: str = ""):
         """Raises DMLRuntimeError when they cannot be started."""
-        package = str(Path(__file__).parents[3])
-        path = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH", ""))))
-        words = [planned.workers, planned.cores, planned.memory, dashboard]
+        words = planned.workers, planned.cores, planned.memory, dashboard
         try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "dmlite.backends.dask.processes", *map(str, words)],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True,
-                env={**os.environ, **dict.fromkeys(_ONE_THREAD, "1"), "PYTHONPATH": path},
-            )  # fmt: skip
+            self._process = beside(
+                "dmlite.backends.dask.processes", *words, environment=dict.fromkeys(_ONE_THREAD, "1"), start_new_session=True
+            )
         except OSError as error:
             raise DMLRuntimeError(f"workers cannot be started: {error.strerror or error}") from None
 

@@ -15,10 +15,12 @@ from typing import Any, Final
 
 import numpy as np
 
+from dmlite.backends.beside import beside
 from dmlite.backends.local.storage import Matrix
 from dmlite.backends.local.threads import in_ranges
 from dmlite.config import cache_folder, config
 
+COMPLETE: Final = "complete"  # the file that tells that all kernels are in a folder
 WORTH: Final = 1 << 20  # multiplications of one call from which on a compiled function is wanted
 START: Final = 1 << 29  # multiplications that plain kernels have done before loading Numba, its seconds and its memory, is worth it
 _THREADED: Final = 1 << 21  # of one call from which on threads share it
@@ -52,19 +54,33 @@ class _Background:
 
     def _load(self) -> None:
         try:
-            import numba
-
             folder = cache_folder() / "numba" / _sources()
             folder.mkdir(parents=True, exist_ok=True)
-            others, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(folder)  # functions remember it when they are defined
-            try:
-                from dmlite.backends.local import native, native_dense
-            finally:
-                numba.config.CACHE_DIR = others
+            if not (folder / COMPLETE).exists():
+                _compile(folder)
+            self.module, self.dense = imported(folder)
         except Exception as error:  # a compiler has many ways to fail, and none of them is the user's concern
             warnings.warn(f"compiled kernels are not available, others do the work: {error}", stacklevel=2)
-        else:
-            self.module, self.dense = native, native_dense
+
+
+def _compile(folder: Path) -> None:
+    """Have another process compile, which leaves the cores to this one. Raises OSError when it did not."""
+    process = beside("dmlite.backends.local.jit.precompile", folder)
+    problem, _ = process.communicate()
+    if process.returncode:
+        raise OSError(problem.strip() or f"the process that compiles ended with {process.returncode}")
+
+
+def imported(folder: Path) -> tuple[ModuleType, ModuleType]:
+    """The modules of kernels for CSR and for dense matrices, found in a folder or compiled into it."""
+    import numba
+
+    others, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(folder)  # functions remember it when they are defined
+    try:
+        from dmlite.backends.local import native, native_dense
+    finally:
+        numba.config.CACHE_DIR = others
+    return native, native_dense
 
 
 def _sources() -> str:

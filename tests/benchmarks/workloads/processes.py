@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.benchmarks.runs import ROOT, Run, run_process
+from tests.benchmarks.runs import ROOT, Run, quiet, run_process
 from tests.benchmarks.workload import Processes, Target, Workload
 from tests.golden.snippets import HERE, Snippet, expected, mismatch, snippets, topics
 
@@ -48,7 +48,8 @@ def run_snippets(harness: Harness, peer: str) -> Run:
 def run_first(workload: Workload, small: bool, harness: Harness, peer: str) -> Run:
     """A process with nothing on the disk from earlier ones, which compiles loops or must not."""
     folder = harness.inputs(workload, small or harness.quick)
-    with tempfile.TemporaryDirectory() as cache:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as cache:
+        quiet()
         environment = {"DMLITE_CACHE_DIR": cache, "DMLITE_COMPILE": "0" if peer == "plain" else "1"}
         run = harness.run_child(workload, "dmlite", folder, 0, environment)
     return replace(run, first=run.wall)

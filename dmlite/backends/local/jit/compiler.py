@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import llvmlite.binding as llvm
 from numba import cfunc, float64, int32, int64, types, void
@@ -22,7 +22,7 @@ from dmlite.backends.local.jit.store import HEADER, target_machine
 from dmlite.config import keep
 
 _LONGEST = 120  # seconds
-_PATIENCE = 10  # the program goes first: a loop that comes late costs little, a program that waits for cores more
+PATIENCE: Final = 10  # the program goes first: a loop that comes late costs little, a program that waits for cores more
 _TYPES = {"n": int64, "d": float64, "a": types.CPointer(float64), "i": types.CPointer(int32), "l": types.CPointer(int64)}
 
 
@@ -41,7 +41,7 @@ def compiled(source: str, name: str, kinds: str) -> bytes:
 
 def main() -> None:
     if hasattr(os, "nice"):
-        os.nice(_PATIENCE)
+        os.nice(PATIENCE)
     blas.linked()
     for line in sys.stdin:
         request = json.loads(line)
@@ -50,7 +50,7 @@ def main() -> None:
         try:
             path = Path(request["path"])
             before = _written(path)
-            with _alone(path):
+            with alone(path):
                 if _written(path) == before:  # no other process has compiled it meanwhile
                     keep(path, compiled(request["source"], request["name"], request["kinds"]))
         except Exception as error:  # the one who asked goes on with plain kernels
@@ -60,7 +60,7 @@ def main() -> None:
 
 
 @contextmanager
-def _alone(path: Path) -> Iterator[None]:
+def alone(path: Path) -> Iterator[None]:
     """One process at a time compiles what belongs into that file: the workers of a cluster ask for the same at the same time."""
     try:
         from fcntl import LOCK_EX, flock

@@ -12,7 +12,6 @@ import hashlib
 import json
 import os
 import subprocess
-import sys
 import threading
 import warnings
 from collections.abc import Callable
@@ -25,6 +24,7 @@ from typing import Any, Final
 
 import llvmlite.binding as llvm
 
+from dmlite.backends.beside import beside
 from dmlite.backends.local.jit import blas
 from dmlite.codegen import loops
 from dmlite.codegen.loops import Source
@@ -131,14 +131,9 @@ class _Compiler:
             if self._process is None or self._process.stdin is None or not self._process.stdin.closed:
                 warnings.warn(f"compiled loops are not available, NumPy does their work: {error}", stacklevel=2)
 
-    def _start(self) -> subprocess.Popen[str]:
-        """Finds this package, whatever else the caller's path has."""
-        package = str(Path(__file__).parents[4])
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH", ""))))}
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "dmlite.backends.local.jit.compiler"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment,
-        )  # fmt: skip
+    @staticmethod
+    def _start() -> subprocess.Popen[str]:
+        process = beside("dmlite.backends.local.jit.compiler")
         atexit.register(_leave, process)
         return process
 
