@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.benchmarks.runs import ROOT, Run, quiet, run_process
-from tests.benchmarks.workload import Processes, Target, Workload
+from tests.benchmarks.workload import Processes, Target, Workload, load
 from tests.golden.snippets import HERE, Snippet, expected, mismatch, snippets, topics
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def run_first(workload: Workload, small: bool, harness: Harness, peer: str) -> R
     folder = harness.inputs(workload, small or harness.quick)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as cache:
         quiet()
+        load(folder)  # so that no peer is the one that reads it from the disk
         environment = {"DMLITE_CACHE_DIR": cache, "DMLITE_COMPILE": "0" if peer == "plain" else "1"}
         run = harness.run_child(workload, "dmlite", folder, 0, environment)
     return replace(run, first=run.wall)
