@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from dmlite.codegen.sampled_loops import given_of
 from dmlite.codegen.sampled_rows import loop_of
 from dmlite.codegen.templates import DENSE, UFUNC
 from dmlite.hop.node import LITERAL, Hop
@@ -51,7 +50,7 @@ class SampledWriter:
         self.steps = steps
         self.facts = emitter.plan.facts
         self.name = f"{emitter.name}_pass{number}"
-        self.given = given_of(self.region, self.facts)
+        self.given = self.region.given(self.facts)
         self.totals = self.region.totals()
         ends = [h for h in self.region.hops if self.region.roles[h] == END and h.op not in TOTALS]
         read = {a for h in ends for a in h.args if h.op not in SUMS_OF_PRODUCTS}

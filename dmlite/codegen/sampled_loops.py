@@ -13,7 +13,7 @@ from dmlite.codegen.loops import INLINE, Loop, Total, Unsuitable, indented, stri
 from dmlite.codegen.templates import LOOP_CELLS, LOOP_TOTALS
 from dmlite.hop.infer import FactTable
 from dmlite.hop.node import LITERAL, Hop
-from dmlite.plan.sampled import BY_COLUMN, BY_ROW, CELL, CHAINS, DRIVEN, END, FEW, PRODUCT, ROW, TOTALS, WIDE, Sampled, operands_of
+from dmlite.plan.sampled import BY_COLUMN, BY_ROW, CELL, CHAINS, DRIVEN, END, FEW, PRODUCT, ROW, TOTALS, WIDE, Given, Sampled, operands_of
 
 _SUMS = {
     **LOOP_TOTALS,
@@ -23,17 +23,6 @@ _SUMS = {
     "tak_rows": ("plus_product", "{0}, {1}"),
 }
 _CHAINS = {"mmchain": "{0}", "mmchain_w": "{0} * {1}", "mmchain_y": "{0} - {1}"}
-
-
-@dataclass(frozen=True)
-class Given:
-    """An operand from outside. kind: f factor whose rows are read, turned: those of its transpose; a other array; c CSR beside the driver;
-    d number, q one that is neither zero nor NaN.
-    """
-
-    hop: Hop
-    kind: str
-    turned: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,19 +50,6 @@ class _Stage:
     cells: list[str] = field(default_factory=list)
     after: list[str] = field(default_factory=list)
     there: set[object] = field(default_factory=set)
-
-
-def given_of(region: Sampled, facts: FactTable) -> list[Given]:
-    """The operands of a region in their order; one that is read in two ways comes twice."""
-    outside = set(region.operands)
-    found = {(arg, turned): Given(arg, "f", turned) for _, arg, turned in region.factors() if arg in outside}
-    factors = {(hop, arg) for hop, arg, _ in region.factors()}
-    for hop in region.hops:
-        for arg in hop.args:
-            if arg in outside and (hop, arg) not in factors and (arg, False) not in found:
-                kind = "c" if arg in region.beside else "a" if facts[arg].is_matrix else "q" if arg in region.divisors else "d"
-                found[arg, False] = Given(arg, kind)
-    return list(found.values())
 
 
 class SampledLoopWriter:

@@ -7,11 +7,11 @@ numbers there are is part of the source.
 from __future__ import annotations
 
 from dmlite.codegen.loops import Unsuitable, strips
-from dmlite.codegen.sampled_loops import Given, SampledLoop, SampledLoopWriter
+from dmlite.codegen.sampled_loops import SampledLoop, SampledLoopWriter
 from dmlite.codegen.templates import LOOP_CELLS, LOOP_PLACES, LOOP_ROWS, LOOP_STARTS, LOOP_TOTALS, place_in_row
 from dmlite.hop.infer import FactTable
 from dmlite.hop.node import LITERAL, Hop
-from dmlite.plan.sampled import ROW, TOTALS, WIDE, Sampled
+from dmlite.plan.sampled import ROW, TOTALS, WIDE, Given, Sampled
 
 
 def loop_of(region: Sampled, given: list[Given], facts: FactTable) -> SampledLoop | None:

@@ -57,6 +57,17 @@ def operands_of(driven: Hop) -> list[Hop]:
     return [a for a in driven.args if a.op != LITERAL or a.value is not None]
 
 
+@dataclass(frozen=True)
+class Given:
+    """An operand from outside. kind: f factor whose rows are read, turned: those of its transpose; a other array; c CSR beside the driver;
+    d number, q one that is neither zero nor NaN.
+    """
+
+    hop: Hop
+    kind: str
+    turned: bool = False
+
+
 @dataclass(eq=False)
 class Sampled:
     """driver: whose stored cells are gone through. hops: the members in their order. outputs: what is needed outside.
@@ -124,3 +135,15 @@ class Sampled:
                 yield hop, hop.args[1], False
             elif hop.op in DRIVEN:
                 yield from ((hop, a, False) for a in hop.args[1:3])
+
+    def given(self, facts: FactTable) -> list[Given]:
+        """The operands in their order; one that is read in two ways comes twice."""
+        outside = set(self.operands)
+        found = {(arg, turned): Given(arg, "f", turned) for _, arg, turned in self.factors() if arg in outside}
+        factors = {(hop, arg) for hop, arg, _ in self.factors()}
+        for hop in self.hops:
+            for arg in hop.args:
+                if arg in outside and (hop, arg) not in factors and (arg, False) not in found:
+                    kind = "c" if arg in self.beside else "a" if facts[arg].is_matrix else "q" if arg in self.divisors else "d"
+                    found[arg, False] = Given(arg, kind)
+        return list(found.values())
