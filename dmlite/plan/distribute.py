@@ -174,13 +174,13 @@ class Distributor:
 
     # ------------------------------------------------------------ the cut
     def _cut(self, spans: Mapping[Hop, Span]) -> frozenset[Hop]:
+        costs = {h: (self._here(h), self._there(h)) for h in self.order if h.op not in (LIVE_IN, PICK)}
+        if not self.roles and not self.chunked and all(here < inf for here, _ in costs.values()):
+            return frozenset()
         import networkx as nx
 
         graph = nx.DiGraph()
-        for hop in self.order:
-            if hop.op in (LIVE_IN, PICK):
-                continue
-            here, there = self._here(hop), self._there(hop)
+        for hop, (here, there) in costs.items():
             if self.forced and there < inf and self._largest(hop) >= _CERTAIN * self.least:
                 here = inf
             if here == there == inf:

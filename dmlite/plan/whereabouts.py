@@ -41,6 +41,7 @@ class _Walk:
         self.results: dict[str, frozenset[str]] = {}
         self.ends: dict[int, frozenset[str]] = {}  # what lies there behind loops and branches, by the walk before
         self.read: set[str] = set()  # variables that came from files
+        self.made: dict[tuple[int, frozenset[str]], frozenset[str]] = {}  # what blocks leave there
 
     def function(self, function: FunctionInstance, given: frozenset[str]) -> frozenset[str]:
         """The results of a function that lie there when these parameters do."""
@@ -78,19 +79,25 @@ class _Walk:
         there |= {n for n in self.read.intersection(block.inputs) if self._is_read_there(block.fact_in(n))}
         chunked = frozenset(block.inputs) & there
         self.found[id(block)] = self.found.get(id(block), frozenset()) | chunked
-        facts = FactTable(block.facts_in, lenient=True, machine=self.machine)
-        made: set[str] = set()
-        if self.config.exec == "dask" or chunked or exceeds(facts, block.roots, self.machine.budget):
-            try:
-                roots, _ = optimise(block, facts, self.config.opt_level)
-                plan = plan_of(roots, facts, block, self.machine, self.config, chunked, show=True)
-                made = {name for name, hop in plan.outputs if hop in plan.chunked}
-            except DMLRuntimeError:
-                pass  # is told when it is run
+        key = id(block), chunked
+        if key not in self.made:
+            self.made[key] = self._made(block, chunked)
         there.difference_update(block.outputs)
-        there |= made
+        there |= self.made[key]
         self.read.difference_update(block.outputs)
         self.read |= {r.name for r in block.roots if r.name is not None and r.hop.op in READS}
+
+    def _made(self, block: Block, chunked: frozenset[str]) -> frozenset[str]:
+        """The variables that a block leaves on workers."""
+        facts = FactTable(block.facts_in, lenient=True, machine=self.machine)
+        if not (self.config.exec == "dask" or chunked or exceeds(facts, block.roots, self.machine.budget)):
+            return frozenset()
+        try:
+            roots, _ = optimise(block, facts, self.config.opt_level)
+            plan = plan_of(roots, facts, block, self.machine, self.config, chunked, show=True)
+        except DMLRuntimeError:
+            return frozenset()  # is told when it is run
+        return frozenset(name for name, hop in plan.outputs if hop in plan.chunked)
 
     def _is_read_there(self, fact: Fact) -> bool:
         """Whether `read` leaves what a file holds on workers; its size is known from the head of the file."""
