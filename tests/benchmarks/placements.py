@@ -34,7 +34,7 @@ SCRIPTS: Final = {
 ROWS: Final = (500, 5_000, 50_000, 500_000)  # of 20 columns: 80 KB to 80 MB
 COLS: Final = 20
 WITHIN: Final = 1.3
-_TIMES: Final = 5
+_TIMES: Final = 9
 
 
 def main() -> int:
@@ -46,9 +46,12 @@ def main() -> int:
         values = rng.random((rows, COLS))
         chunked = _placed(client, values)
         for name, text in SCRIPTS.items():
-            there = _timed(lambda text=text, x=chunked: _run(text, x, v, **on, exec="dask", chunk=1 << 21))
-            here = _timed(lambda text=text, x=chunked: _run(text, x.toNumPy(), v, exec="local"))
-            chosen, backend = _chosen(text, chunked, v, on)
+            there, here, chosen = _timed(
+                lambda text=text, x=chunked: _run(text, x, v, **on, exec="dask", chunk=1 << 21),
+                lambda text=text, x=chunked: _run(text, x.toNumPy(), v, exec="local"),
+                lambda text=text, x=chunked: _run(text, x, v, **on, exec="auto"),
+            )
+            backend = _runs_there(text, chunked, v, on)
             better, took = min(here, there), there if backend else here
             cases, good = cases + 1, good + (took <= WITHIN * better)
             place = "workers" if backend else "here"
@@ -73,23 +76,23 @@ def _run(text: str, x: Any, v: np.ndarray, **changes: Any) -> Any:
         return dml(text).input(X=x, v=v).output("s").execute()
 
 
-def _timed(work: Callable[[], Any]) -> float:
-    """The median, after planning and compiling."""
-    work()
-    took = []
-    for _ in range(_TIMES):
-        start = perf_counter()
-        work()
-        took.append(perf_counter() - start)
-    return median(took)
+def _timed(*works: Callable[[], Any]) -> list[float]:
+    """The median of each, which take turns, after planning and compiling."""
+    took: list[list[float]] = [[] for _ in works]
+    for turn in range(_TIMES + 1):
+        for times, work in zip(took, works, strict=True):
+            start = perf_counter()
+            work()
+            if turn:
+                times.append(perf_counter() - start)
+    return [median(times) for times in took]
 
 
-def _chosen(text: str, x: Matrix, v: np.ndarray, on: dict[str, str]) -> tuple[float, bool]:
-    """The time of the planner's plan, and whether any of it runs on workers."""
-    seconds = _timed(lambda: _run(text, x, v, **on, exec="auto"))
+def _runs_there(text: str, x: Matrix, v: np.ndarray, on: dict[str, str]) -> bool:
+    """Whether any of the planner's plan runs on workers."""
     with settings(**on, exec="auto"):
         runs = dml(text).input(X=x, v=v).output("s").compile().engine.runs
-    return seconds, any(step.there is not None for run in runs for step in run.plan.steps)
+    return any(step.there is not None for run in runs for step in run.plan.steps)
 
 
 if __name__ == "__main__":
