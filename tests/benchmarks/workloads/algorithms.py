@@ -129,6 +129,7 @@ ALGORITHMS: dict[str, dict[str, Any]] = {
         "results": ("loss",),
         "peer": multi_log_reg,
         "tolerance": 1e-3,
+        "note": "scikit-learn minimises by L-BFGS, multiLogReg by Newton steps in a trust region.",
     },
     "kmeans": {
         "inputs": features,
@@ -164,6 +165,7 @@ ALGORITHMS: dict[str, dict[str, Any]] = {
         "results": ("loss",),
         "peer": poisson,
         "tolerance": 1e-4,
+        "note": "scikit-learn minimises by L-BFGS, glm by Newton steps whose equations are solved by conjugate gradients.",
     },
 }
 

@@ -101,11 +101,11 @@ class _Compiler:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
         self._thread: threading.Thread | None = None
-        self._last: threading.Event | None = None
+        self.last: threading.Event | None = None  # for what was asked for last
 
     def compile(self, loop: Source) -> threading.Event:
         """Set when `load` will find the loop, or never will."""
-        done = self._last = threading.Event()
+        done = self.last = threading.Event()
         self._wanted.put((loop, done))
         with self._lock:
             if self._thread is None:
@@ -115,7 +115,7 @@ class _Compiler:
 
     def settle(self, seconds: float = 60) -> bool:
         """Wait until the loop that was asked for last is compiled, and so all before it; whether that is so."""
-        return self._last is None or self._last.wait(seconds)
+        return self.last is None or self.last.wait(seconds)
 
     def _serve(self) -> None:
         try:
