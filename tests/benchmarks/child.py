@@ -16,7 +16,6 @@ from time import perf_counter
 from tests.benchmarks.workload import Inputs, Results, Work, Workload, load
 from tests.benchmarks.workloads import WORKLOADS
 
-
 PRIMED = 5.0  # seconds of runs
 
 
