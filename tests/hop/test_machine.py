@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from dmlite.config import settings
-from dmlite.errors import DMLError
+from dmlite.errors import DMLError, DMLRuntimeError
 from dmlite.hop import calibration, machine
 from dmlite.hop.cost import estimate
 from dmlite.hop.facts import matrix, scalar
@@ -120,6 +120,17 @@ def test_calibrate_measures_keeps_and_shows(fresh, monkeypatch, capsys):
     assert kept.keys() == calibration.CONSTANTS.keys() and calibration.load() == kept
     assert main(["doctor"]) == 0 and "calibrated     yes" in capsys.readouterr().out
     assert main(["calibrate", "x"]) == 2
+
+
+def test_what_cannot_be_measured_is_left_out(fresh, monkeypatch):
+    def fails(_):
+        raise DMLRuntimeError("workers cannot be started")
+
+    monkeypatch.setattr(calibrate, "_MEASURES", {"call": lambda: 1e-6})
+    monkeypatch.setattr(calibrate, "_compile", lambda: None)
+    monkeypatch.setattr(calibrate, "started", fails)
+    with pytest.warns(UserWarning, match="workers are not measured: workers cannot be started"):
+        assert calibrate.measured() == {"call": 1e-6}
 
 
 # ---------------------------------------------------------------- memory
