@@ -126,7 +126,7 @@ def _workers() -> dict[str, float]:
     try:
         session = started(Cluster(2, 1 << 30))
     except DMLRuntimeError as error:
-        warnings.warn(f"workers are not measured: {error}", stacklevel=2)
+        warnings.warn(f"workers are not measured: {error.message}", stacklevel=2)
         return {}
     try:
         x = np.ones(_SENT)
