@@ -13,7 +13,7 @@ import numpy as np
 
 from dmlite.backends.dask.cluster import Session, started
 from dmlite.backends.local import elementwise, matmul
-from dmlite.errors import DMLRuntimeError
+from dmlite.errors import DMLError, DMLRuntimeError
 from dmlite.hop import calibration
 from dmlite.hop.facts import matrix
 from dmlite.hop.machine import DEFAULT, Cluster, seconds_text
@@ -31,12 +31,16 @@ _OPERATIONS: Final = {"operations/s", "bytes/s"}
 
 
 def calibrate(stream: TextIO) -> None:
-    """Measure every constant, keep them, and write the table. Raises OSError when they cannot be kept."""
+    """Measure every constant, write the table, and keep them. Raises DMLError when they cannot be kept."""
     found = measured()
-    calibration.store(found)
     usual = {**vars(DEFAULT), **vars(Cluster(1, 0))}
     rows = [[what, _text(found.get(name), unit), _text(usual[name], unit)] for name, (what, unit) in calibration.CONSTANTS.items()]
     show_table(stream, f"Measured on {calibration.host()}", ["", "here", "default"], rows, right={1, 2})
+    try:
+        calibration.store(found)
+    except OSError as error:
+        problem = f"these cannot be kept in {calibration.path()}: {error.strerror or error}"
+        raise DMLError(problem, hint="DMLITE_CACHE_DIR names another folder") from None
     stream.write(f"kept in {calibration.path()}\n")
 
 

@@ -41,9 +41,8 @@ def same(a: Any, b: Any) -> bool:
         scale = np.max(np.abs(a[np.isfinite(a)]), initial=0.0)
         return isinstance(b, np.ndarray) and a.shape == b.shape and np.allclose(b, a, rtol=1e-10, atol=1e-12 * scale, equal_nan=True)
     if isinstance(a, float):
-        return isinstance(b, float) and np.isclose(
-            b, a, rtol=1e-10, atol=0.0, equal_nan=True
-        )  # as above, but a number has no larger one beside it
+        near = np.isclose(b, a, rtol=1e-10, atol=0.0, equal_nan=True)  # added in another order, too; no larger number stands beside it
+        return isinstance(b, float) and bool(near)
     return type(a) is type(b) and a == b
 
 

@@ -133,6 +133,16 @@ def test_what_cannot_be_measured_is_left_out(fresh, monkeypatch):
         assert calibrate.measured() == {"call": 1e-6}
 
 
+def test_where_constants_cannot_be_kept_that_is_told(fresh, monkeypatch, capsys):
+    (fresh / "file").touch()
+    monkeypatch.setenv("DMLITE_CACHE_DIR", str(fresh / "file"))
+    monkeypatch.setattr(calibrate, "measured", lambda: {"call": 1e-6})
+    assert main(["calibrate"]) == 1
+    shown = capsys.readouterr()
+    assert "calling a kernel" in shown.out and "not measured" in shown.out
+    assert "these cannot be kept in" in shown.err and "DMLITE_CACHE_DIR names another folder" in shown.err
+
+
 # ---------------------------------------------------------------- memory
 @pytest.mark.parametrize(
     ("text", "size"),
