@@ -133,8 +133,8 @@ class SampledWriter:
 
     def _driven(self, hop: Hop) -> str:
         w, u, v, *eps = operands_of(hop)
-        d = f"b.dot({self._factor(u, False)}, {self._factor(v, False)})"
-        return f"{self._read(w)} {'*' if hop.op == 'wdivmm_mul' else '/'} {f'({d} + {self._read(eps[0])})' if eps else d}"
+        product = " + ".join([f"b.dot({self._factor(u, False)}, {self._factor(v, False)})", *map(self._read, eps)])
+        return DRIVEN[hop.op].format(self._read(w), f"({product})")
 
     def _computed(self, hop: Hop) -> str:
         args = [self._read(a) for a in hop.args]

@@ -268,9 +268,8 @@ class SampledLoopWriter:
         w, u, v, *eps = operands_of(hop)
         name = self._name(hop)
         self._product(f"{name}_d", stage, u, self._factor(v, False))
-        code = "{0} * {1}" if hop.op == "wdivmm_mul" else "{0} / ({1} + {2})" if eps else "{0} / {1}"
-        numbers = [self._read(w, stage), f"{name}_d", *(self._read(e, stage) for e in eps)]
-        self._at(stage).cells.append(f"{name} = {code.format(*numbers)}")
+        product = " + ".join([f"{name}_d", *(self._read(e, stage) for e in eps)])
+        self._at(stage).cells.append(f"{name} = {DRIVEN[hop.op].format(self._read(w, stage), f'({product})')}")
 
     def _zeroed(self, hop: Hop, stage: int, code: str) -> str:
         """With zero where an operand that may be sparse is, also opposite of NaN and infinity."""

@@ -25,7 +25,8 @@ BY_ROW: Final = frozenset({"rowSums", "rowSumsSq", "tak_rows"})
 BY_COLUMN: Final = frozenset({"colSums", "colSumsSq", "tak_cols"})
 CHAINS: Final = frozenset({"mmchain", "mmchain_w", "mmchain_y"})
 SUMS_OF_PRODUCTS: Final = frozenset({"tak", "tak3", "tak_rows", "tak_cols"})
-DRIVEN: Final = frozenset({"wdivmm_mul", "wdivmm_div"})  # cells of the driver and of a product of factors, U %*% t(V), in one operator
+# What an operator makes of a cell of the driver and one of a product of factors, U %*% t(V), to which a number may be added.
+DRIVEN: Final = {"wdivmm_mul": "{0} * {1}", "wdivmm_div": "{0} / {1}"}
 _ZERO: Final = {"minus_nz": (0,)}
 
 FEW: Final = 32  # columns of a product with the cells of a row up to which its numbers are held as those of the row
